@@ -1,0 +1,36 @@
+# What a developer needs, in one word each. CI runs .ci/run, which does all of it from a clean checkout.
+.PHONY: check test long browser conformance demo bench kernel schemas lock
+
+check:  ## formatting, lint, types, tests: before every commit
+	uv run ruff format --check .
+	uv run ruff check .
+	uv run mypy
+	uv run pytest
+
+test:  ## the quick tests
+	uv run pytest
+
+long:  ## tests that take more than a few seconds, the built wheel among them
+	uv run pytest -m long
+
+browser:  ## the console in Chromium
+	uv run pytest -m browser
+
+conformance:  ## the public MCP suite's four legs, without and with the gate (needs npm)
+	uv run python -m tests.conformance.gate
+
+demo:  ## the gate with real servers and the reviewer played; fails if a step comes out wrong
+	uv run interlock demo --auto
+
+bench:  ## every benchmark, each printing its table
+	@set -e; for file in bench/bench_*.py; do echo "== $$file"; uv run python -m "bench.$$(basename "$$file" .py)"; done
+
+kernel:  ## the trust kernel with every branch covered
+	.ci/kernel
+
+schemas:  ## schemas/config.schema.json from the model
+	uv run python -c "from pathlib import Path; from proxy.config import schema_text; Path('schemas/config.schema.json').write_text(schema_text(), encoding='utf-8')"
+
+lock:  ## constraints.txt: what resolves together today, names and versions only
+	uv lock --upgrade
+	uv export --quiet --no-hashes --no-emit-project --no-dev --no-header --no-annotate --output-file constraints.txt
