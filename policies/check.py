@@ -1,0 +1,84 @@
+"""`interlock policy check FILE…`: does a set of files load, what is in it, and what in it looks unintended.
+
+Rules of this module:
+* Errors are what keeps a set from loading; advice never is. The exit code is 0 if it loads, 1 if not.
+* Advice is about rules that can do nothing, or more than their author may think.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from policies.errors import PolicyErrors
+from policies.facts import Fact
+from policies.loader import read_named
+from policies.schema import load_snapshot
+from policies.snapshot import Policy, PolicySnapshot, Rule
+
+
+def check_paths(paths: Sequence[Path]) -> tuple[str, int]:
+    """`check`, for files on disk."""
+    try:
+        return check(read_named(paths))
+    except PolicyErrors as bad:
+        return _failed(bad), 1
+
+
+def check(files: Mapping[str, str]) -> tuple[str, int]:
+    """The report on a file set (name -> text), and the exit code."""
+    try:
+        snapshot = load_snapshot(files)
+    except PolicyErrors as bad:
+        return _failed(bad), 1
+    lines = [_summary(policy) for policy in snapshot.policies]
+    lines += [f"advice: {line}" for line in _advice(snapshot)]
+    lines.append(f"ok: snapshot {snapshot.id}")
+    return "\n".join(lines), 0
+
+
+def _failed(bad: PolicyErrors) -> str:
+    count = len(bad.errors)
+    return "\n".join([*(str(error) for error in bad.errors), f"failed: {count} error{'s' if count > 1 else ''}"])
+
+
+def _summary(policy: Policy) -> str:
+    counts: dict[str, int] = {}
+    for rule in policy.rules:
+        counts[rule.effect.value] = counts.get(rule.effect.value, 0) + 1
+    rules = ", ".join(f"{number} {effect}" for effect, number in counts.items()) or "no rules"
+    default = f", default {policy.default.effect}" if policy.default else ""
+    name = "" if policy.name == policy.file else f" ({policy.name})"
+    return f"{policy.file}{name}: {rules}{default}"
+
+
+def _advice(snapshot: PolicySnapshot) -> Iterator[str]:
+    for policy in snapshot.policies:
+        yield from _hidden_rules(policy)
+        for rule in policy.rules:
+            yield from _unbound_facts(rule, snapshot.facts)
+    for entry in snapshot.classify:
+        if entry.risk_tags is None:
+            yield f"{entry.file}:{entry.line}: no risk_tags; say which there are, or risk_tags: [] for none"
+        patterns = entry.tools.patterns if entry.tools else ()
+        if any(pattern.text in ("*", "**", "*/*", "*/**") for pattern in patterns):
+            yield f"{entry.file}:{entry.line}: this classifies every tool of every server, also ones nobody looked at"
+
+
+def _hidden_rules(policy: Policy) -> Iterator[str]:
+    """Rules after one that matches every call are never tried."""
+    for position, rule in enumerate(policy.rules[:-1]):
+        matches_all = rule.condition is None and not rule.match.about_tool and not rule.match.about_call
+        if matches_all and not rule.effect.is_allowing:
+            hidden = policy.rules[position + 1]
+            yield f"{hidden.file}:{hidden.line}: never tried: rule '{rule.id}' before it matches every call"
+            return
+
+
+def _unbound_facts(rule: Rule, facts: Mapping[str, Fact]) -> Iterator[str]:
+    for name in rule.facts:
+        if facts[name].path is None and not facts[name].by_gate:
+            yield (
+                f"{rule.file}:{rule.line}: rule '{rule.id}' never matches by '{name}': no file says where it stands"
+                f" (facts: {{{name}: {{path: $.args.…}}}})"
+            )

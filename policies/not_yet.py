@@ -1,0 +1,63 @@
+"""Keys of the language whose enforcement comes with a later release: a policy that uses one does not load (P1).
+
+Rules of this module:
+* A table per place, key -> what it is. Whoever builds the enforcement removes the line here and adds the key where it
+  is read. Nothing else in the product knows these words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TOP_LATER: Mapping[str, str] = {
+    "autonomy_levels": "graduated autonomy",
+    "promotion_criteria": "graduated autonomy",
+    "demotion_triggers": "graduated autonomy",
+    "audit": "sampled audit",
+    "trigger": "workflows",
+    "steps": "workflows",
+    "routing": "routing of reviews",
+    "approval_queue_policy": "reviewer operations",
+    "fatigue_controls": "reviewer operations",
+    "evidence_contract": "reviewer operations",
+    "default_constraints": "constraints on allowed calls",
+    "budgets": "budgets over a window",
+}
+
+RULE_LATER: Mapping[str, str] = {
+    "constraints": "constraints on allowed calls",
+    "on_violation": "constraints on allowed calls",
+    "veto_window_sec": "a veto window",
+    "require_review_after": "review after the fact",
+    "shadow": "shadow policies",
+}
+
+DECISION_LATER: Mapping[str, str] = {
+    "allow_with_constraints": "constraints on allowed calls",
+    "allow_unless_vetoed": "a veto window",
+    "in_the_loop": "oversight models by name",
+    "on_the_loop": "oversight models by name",
+    "out_of_the_loop": "oversight models by name",
+}
+
+APPROVAL_LATER: Mapping[str, str] = {
+    "passkey": "signing with a passkey",
+    "required_fields": "the evidence contract",
+}
+
+FACTS_LATER: Mapping[str, str] = {
+    "retry_count": "a fact the gate makes",
+    "anomaly_score": "a fact the gate makes",
+    "anomaly_known": "a fact the gate makes",
+    "first_time_action": "a fact the gate makes",
+    "args_findings": "a fact the gate makes",
+    "autonomy_level": "graduated autonomy",
+    "confidence": "what an agent says about itself",
+    "reasoning": "what an agent says about itself",
+}
+
+MATCH_LATER: Mapping[str, str] = {
+    **FACTS_LATER,
+    "oversight": "oversight models by name",
+    "sum_": "budgets over a window",
+}

@@ -1,0 +1,119 @@
+"""A second, naive decision point over plain YAML values: slow, short, and written without looking at the first.
+
+It knows what the property tests generate: literal and glob patterns, topics, risk tags, agents, facts with `tools`,
+comparisons of one fact with a number, and conditions of one or two such comparisons joined by AND or OR.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import Any
+
+from policies.model import ToolCall
+
+ORDER = ["allow", "require_approval", "deny"]
+
+
+def glob(pattern: str, text: str) -> bool:
+    """Patterns as the tests generate them: no brackets, no `**` beside `*`."""
+    return fnmatch.fnmatchcase(text, pattern) and ("**" in pattern or pattern.count("/") == text.count("/"))
+
+
+def about_tool(pattern: str, call: ToolCall) -> bool:
+    if "/" in pattern:
+        return glob(pattern, f"{call.server}/{call.tool}")
+    return glob(pattern, f"{call.server}.{call.tool}") or glob(pattern, call.tool)
+
+
+def labels(files: list[dict[str, Any]], call: ToolCall) -> tuple[bool, set[str], set[str]]:
+    entries = [e for f in files for e in f.get("classify", []) if any(about_tool(p, call) for p in e["tools"])]
+    return bool(entries), {t for e in entries for t in e["topics"]}, {t for e in entries for t in e["risk_tags"]}
+
+
+def fact(files: list[dict[str, Any]], name: str, call: ToolCall) -> Any:
+    """A number, or "unbound", or "missing", or "doubt"."""
+    definition = next(f["facts"][name] for f in files if name in f.get("facts", {}))
+    if not any(about_tool(pattern, call) for pattern in definition["tools"]):
+        return "unbound"
+    value = call.arguments.get(definition["path"].removeprefix("$.args."), "missing")
+    if value == "missing":
+        return "missing"
+    return value if type(value) in (int, float) and value >= definition.get("min", float("-inf")) else "doubt"
+
+
+def compare(value: Any, sign: str, bound: float) -> Any:
+    if isinstance(value, str):
+        return value
+    return {">": value > bound, "<": value < bound, "<=": value <= bound}[sign]
+
+
+def condition(files: list[dict[str, Any]], text: str, call: ToolCall, allowing: bool) -> Any:
+    parts = [
+        compare(fact(files, name, call), sign, float(number))
+        for name, sign, number in re.findall(r"(\w+) (>|<=|<) (-?\d+)", text)
+    ]
+    if "unbound" in parts and allowing:
+        return "unbound"
+    known = [part for part in parts if part != "unbound"]
+    for trouble in ("doubt", "missing"):
+        if trouble in known:
+            return trouble
+    decisive = " OR " in text
+    if decisive in known:
+        return decisive
+    return "unbound" if len(known) < len(parts) else not decisive
+
+
+def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall) -> bool:
+    allowing = rule["decision"] == "allow"
+    classified, topics, tags = labels(files, call)
+    match, answers = rule.get("match", {}), []
+    for key, wanted in match.items():
+        if key == "tools":
+            answers.append(any(about_tool(p, call) or (p == "*" and not allowing) for p in wanted))
+        elif key in ("topics", "risk_tags"):
+            have = topics if key == "topics" else tags
+            each = [any(glob(p, label) for label in have) or (p == "*" and not allowing) for p in wanted]
+            answers.append(all(each) if allowing and key == "risk_tags" else any(each))
+        elif key == "agents":
+            answers.append(call.agent.id in wanted)
+        else:
+            name, sign = key.rsplit("_", 1)
+            answers.append(compare(fact(files, name, call), {"above": ">", "below": "<"}[sign], wanted))
+    if "condition" in rule:
+        answers.append(condition(files, rule["condition"], call, allowing))
+    if allowing:
+        named = [p for p in match.get("tools", []) if about_tool(p, call)]
+        literal = any("*" not in p for p in named)
+        by_server = any(p.startswith((f"{call.server}/", f"{call.server}.")) for p in named)
+        if not classified and not literal and not by_server:
+            return False
+        if call.definition is None and not literal:
+            return False
+    if False in answers or "unbound" in answers:
+        return False
+    if "doubt" in answers:
+        return not allowing
+    if "missing" in answers:
+        return not allowing and rule.get("when_missing") != "skip"
+    return True
+
+
+def reference_decide(files: list[dict[str, Any]], call: ToolCall) -> tuple[str, tuple[str, ...]]:
+    """Effect and determining rules."""
+    classified, _, _ = labels(files, call)
+    voices = []
+    for file in files:
+        for rule in file.get("rules", []):
+            if matches(files, rule, call):
+                voices.append((rule["decision"], f"{file['name']}#{rule['id']}"))
+                break
+        else:
+            default = file.get("default")
+            if default and classified and (default != "allow" or call.definition is not None):
+                voices.append((default, f"{file['name']}#default"))
+    if voices and call.definition is not None and call.definition.drifted:
+        voices.append(("require_approval", "interlock/built-in#tool-definition-changed"))
+    effect = max((voice[0] for voice in voices), key=ORDER.index, default="deny")
+    return effect, tuple(ref for said, ref in voices if said == effect)

@@ -1,0 +1,193 @@
+"""The decision point against a naive second one, and what must hold of any set of policies (P1, P10)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from policies.decide import decide
+from policies.model import Agent, Effect, ToolCall
+from policies.schema import load_snapshot
+from policies.snapshot import PolicySnapshot
+from tests.policies.builders import NOON, call
+from tests.policies.reference_decide import reference_decide
+
+SERVERS, TOOLS, AGENTS = ("a", "b"), ("read", "write", "x.read", "deep/read"), ("bot", "other")
+PATTERNS = (
+    "a/read",
+    "a.read",
+    "read",
+    "a/*",
+    "b.*",
+    "*/read",
+    "*.read",
+    "r*",
+    "*",
+    "**",
+    "a/**",
+    "x.read",
+    "a/deep/read",
+)
+TOPICS, TAGS = ("job.crm.read", "job.crm.write"), ("read", "write", "prod")
+FACTS = {
+    "cost": {"path": "$.args.cost", "tools": ["a/*"], "min": 0},
+    "people": {"path": "$.args.people", "tools": ["*/read", "b/**"]},
+}
+NUMBERS = (-5, 0, 50, 100, 150)
+
+some = lambda words, most=2: st.lists(st.sampled_from(words), min_size=1, max_size=most, unique=True)  # noqa: E731 - a word for a table
+comparisons = st.builds(
+    "{} {} {}".format, st.sampled_from(sorted(FACTS)), st.sampled_from([">", "<", "<="]), st.sampled_from(NUMBERS)
+)
+conditions = comparisons | st.builds("{} {} {}".format, comparisons, st.sampled_from(["AND", "OR"]), comparisons)
+match_parts: dict[str, st.SearchStrategy[Any]] = {
+    "tools": some(PATTERNS),
+    "topics": some((*TOPICS, "job.*", "*.read", "*")),
+    "risk_tags": some((*TAGS, "*")),
+    "agents": some(AGENTS, 1),
+    **{f"{name}_{side}": st.sampled_from(NUMBERS) for name in FACTS for side in ("above", "below")},
+}
+
+
+@st.composite
+def rules(draw: st.DrawFn, decisions: tuple[str, ...] = ("allow", "deny", "require_approval")) -> dict[str, Any]:
+    rule: dict[str, Any] = {"decision": draw(st.sampled_from(decisions))}
+    keys = draw(st.lists(st.sampled_from(sorted(match_parts)), max_size=3, unique=True))
+    if keys:
+        rule["match"] = {key: draw(match_parts[key]) for key in keys}
+    if draw(st.booleans()):
+        rule["condition"] = draw(conditions)
+    if rule["decision"] != "allow" and draw(st.booleans()):
+        rule["when_missing"] = "skip"
+    return rule
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> list[dict[str, Any]]:
+    files: list[dict[str, Any]] = [{"name": "base", "facts": FACTS}]
+    entries = draw(
+        st.lists(
+            st.builds(
+                lambda t, o, r: {"tools": t, "topics": o, "risk_tags": r}, some(PATTERNS), some(TOPICS), some(TAGS)
+            ),
+            max_size=2,
+        )
+    )
+    if entries:
+        files[0]["classify"] = entries
+    for number, chosen in enumerate(draw(st.lists(st.lists(rules(), min_size=1, max_size=3), max_size=3))):
+        file: dict[str, Any] = {
+            "name": f"p{number}",
+            "rules": [{"id": f"r{i}", **rule} for i, rule in enumerate(chosen)],
+        }
+        if draw(st.integers(0, 3)) == 0:
+            file["default"] = draw(st.sampled_from(["allow", "require_approval"]))
+        files.append(file)
+    return files
+
+
+values = st.sampled_from(NUMBERS) | st.sampled_from(["150", None, [150], True, 99.5])
+arguments = st.dictionaries(st.sampled_from(["cost", "people", "note"]), values, max_size=3)
+seldom = st.integers(0, 4).map(lambda number: number == 0)
+calls = st.builds(
+    lambda server, tool, args, agent, is_unlisted, drifted: call(
+        f"{server}/{tool}", args, agent=Agent(agent), is_listed=not is_unlisted, drifted=drifted
+    ),
+    st.sampled_from(SERVERS),
+    st.sampled_from(TOOLS),
+    arguments,
+    st.sampled_from(AGENTS),
+    seldom,
+    seldom,
+)
+
+
+def loaded(files: list[dict[str, Any]]) -> PolicySnapshot:
+    """JSON is YAML."""
+    return load_snapshot({f"{file['name']}.yaml": json.dumps(file) for file in files})
+
+
+def judged(files: list[dict[str, Any]], one: ToolCall) -> tuple[str, tuple[str, ...]]:
+    decision = decide(one, loaded(files), at=NOON)
+    return decision.effect.value, decision.determining
+
+
+@given(policies(), calls)
+@settings(max_examples=250)
+@example([{"name": "base", "facts": FACTS}], call("a/read"))
+def test_it_agrees_with_the_naive_decision_point(files: list[dict[str, Any]], one: ToolCall) -> None:
+    assert judged(files, one) == reference_decide(files, one)
+
+
+@pytest.mark.long
+@given(policies(), st.lists(calls, min_size=20, max_size=20))
+@settings(max_examples=2_000)
+def test_it_agrees_with_the_naive_decision_point_in_tens_of_thousands_of_cases(
+    files: list[dict[str, Any]], many: list[ToolCall]
+) -> None:
+    one_snapshot = loaded(files)
+    for one in many:
+        decision = decide(one, one_snapshot, at=NOON)
+        assert (decision.effect.value, decision.determining) == reference_decide(files, one)
+
+
+@given(policies(), calls, rules(decisions=("deny", "require_approval")))
+@settings(max_examples=80)
+def test_p1_a_further_policy_that_denies_or_asks_never_turns_a_refusal_into_an_allow(
+    files: list[dict[str, Any]], one: ToolCall, rule: dict[str, Any]
+) -> None:
+    before, _ = judged(files, one)
+    after, _ = judged([*files, {"name": "more", "rules": [{"id": "new", **rule}]}], one)
+    if before != "allow":
+        assert after != "allow"
+
+
+@given(policies(), calls, rules(decisions=("deny",)), st.integers(0, 3))
+@settings(max_examples=80)
+def test_p1_a_denying_rule_put_anywhere_never_turns_a_refusal_into_an_allow(
+    files: list[dict[str, Any]], one: ToolCall, rule: dict[str, Any], place: int
+) -> None:
+    before, _ = judged(files, one)
+    target = next((file for file in files if "rules" in file), None)
+    if target is None:
+        return
+    changed = [*target["rules"][:place], {"id": "new", **rule}, *target["rules"][place:]]
+    after, _ = judged([{**file, "rules": changed} if file is target else file for file in files], one)
+    if before != "allow":
+        assert after != "allow"
+
+
+@given(policies(), calls)
+@settings(max_examples=60)
+def test_a_policy_that_denies_everything_trumps_all(files: list[dict[str, Any]], one: ToolCall) -> None:
+    effect, determining = judged([*files, {"name": "last", "rules": [{"id": "no", "decision": "deny"}]}], one)
+    assert effect == "deny"
+    assert "last#no" in determining
+
+
+@given(policies(), calls, st.sampled_from(["cost", "people"]), values)
+@settings(max_examples=80)
+def test_p10_a_value_that_cannot_be_known_frees_no_call_that_every_known_value_keeps(
+    files: list[dict[str, Any]], one: ToolCall, name: str, value: Any
+) -> None:
+    """What is allowed with a doubtful value is allowed whatever the value were: no rule looked at it."""
+    doubtful = call(one.name, {**one.arguments, name: "x"}, agent=one.agent, is_listed=one.definition is not None)
+    known = call(one.name, {**one.arguments, name: value}, agent=one.agent, is_listed=one.definition is not None)
+    first_only = [{**file, "rules": file["rules"][:1]} if "rules" in file else file for file in files]
+    no_defaults = [{key: part for key, part in file.items() if key != "default"} for file in first_only]
+    if judged(no_defaults, doubtful)[0] == "allow":
+        assert judged(no_defaults, known)[0] == "allow"
+
+
+@given(policies(), calls)
+@settings(max_examples=60)
+def test_same_input_same_answer_and_every_error_is_in_the_trace(files: list[dict[str, Any]], one: ToolCall) -> None:
+    one_snapshot = loaded(files)
+    first, second = (decide(one, one_snapshot, at=NOON) for _ in range(2))
+    assert first == second
+    assert len(first.errors) == sum(1 for step in first.trace if step.error)
+    assert first.effect is not Effect.ALLOW or first.determining
