@@ -1,0 +1,69 @@
+"""Opaque values, which pass the gate unread and unchanged: ids, cursors, tokens, states, session and event ids.
+
+Rules of this module:
+* Whatever is passed on unread is a way to smuggle, so each is capped: 4 KiB by default, measured in UTF-8 bytes.
+* Which members are opaque is a table here, and docs/threats.md lists the same ones. Everything else is inspected.
+* A session id is visible ASCII (2025-03-26, Session Management); a progress token is a string or an integer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from proxy.wire.jsonrpc import Message, Request, Response
+from proxy.wire.mcp_headers import LAST_EVENT_ID_HEADER, SESSION_HEADER, McpHeaders
+from proxy.wire.refusals import Why, WireRefusal
+
+OPAQUE_BYTES_MAX: Final = 4 * 1024
+
+OPAQUE_PARAMS: Final = ("cursor", "requestState", "taskId", "progressToken", "requestId", "elicitationId")
+OPAQUE_RESULT_MEMBERS: Final = ("nextCursor", "requestState", "taskId")
+OPAQUE_META: Final = ("progressToken", "traceparent", "tracestate", "io.modelcontextprotocol/subscriptionId")
+OPAQUE_HEADERS: Final = (SESSION_HEADER, LAST_EVENT_ID_HEADER)
+
+
+def check_opaque(message: Message, *, bytes_max: int = OPAQUE_BYTES_MAX) -> None:
+    """Hold every opaque value of a message to its cap.
+
+    Raises: WireRefusal (OPAQUE_TOO_LONG, BAD_PARAMS).
+    """
+    request_id = message.id if isinstance(message, Request) else None
+    for where, value in _values(message):
+        if isinstance(value, str) and len(value.encode("utf-8", "surrogatepass")) > bytes_max:
+            raise WireRefusal(Why.OPAQUE_TOO_LONG, f"{where} has more than {bytes_max} bytes", id=request_id)
+        if where.endswith("progressToken") and (isinstance(value, bool) or not isinstance(value, (str, int))):
+            raise WireRefusal(Why.BAD_PARAMS, "a progressToken is a string or an integer", id=request_id)
+
+
+def check_opaque_headers(headers: McpHeaders, *, bytes_max: int = OPAQUE_BYTES_MAX) -> None:
+    """Hold the session and event ids of a request to their caps and alphabet.
+
+    Raises: WireRefusal (OPAQUE_TOO_LONG, BAD_HEADER).
+    """
+    for name in OPAQUE_HEADERS:
+        value = headers.lines.get(name, "")
+        if len(value) > bytes_max:
+            raise WireRefusal(Why.OPAQUE_TOO_LONG, f"the header {name} has more than {bytes_max} bytes")
+    session = headers.session
+    if session is not None and (not session or not all("!" <= character <= "~" for character in session)):
+        raise WireRefusal(Why.BAD_HEADER, f"the header {SESSION_HEADER} is not visible ASCII")
+
+
+def _values(message: Message) -> Iterator[tuple[str, Any]]:
+    if isinstance(message, Response):
+        yield "id", message.id
+        result = message.result or {}
+        yield from _members("result", result, OPAQUE_RESULT_MEMBERS)
+        yield from _members("result._meta", result.get("_meta"), OPAQUE_META)
+        yield from _members("result.task", result.get("task"), ("taskId",))
+        return
+    if isinstance(message, Request):
+        yield "id", message.id
+    yield from _members("params", message.params, OPAQUE_PARAMS)
+    yield from _members("params._meta", message.meta, OPAQUE_META)
+
+
+def _members(where: str, obj: Any, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if isinstance(obj, dict):
+        yield from ((f"{where}.{name}", obj[name]) for name in names if name in obj)
