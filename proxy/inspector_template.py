@@ -1,0 +1,137 @@
+"""The gate's hold on the template process: start it, have it fork and kill workers, end it.
+
+Rules of this module:
+* One command at a time on the control socket, each with its limit in time; a template that does not answer is killed
+  and started anew with the next fork.
+* The child's environment is made here and holds nothing of ours; its interpreter is isolated and imports our packages
+  from where this process has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from proxy import inspector_worker
+from proxy.inspector_worker import COMMAND, FORK, FORKED, KILL, READY, REFUSED, WorkerSettings
+
+START_SEC_MAX = 120.0
+FORK_SEC_MAX = 10.0
+CLOSE_SEC_MAX = 5.0
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from proxy.inspector_worker import main; main(sys.argv[2:])"
+_ROOT = str(Path(inspector_worker.__file__).resolve().parents[1])
+# Numeric libraries would start threads, and a process with threads cannot be forked safely.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class InspectorsDown(Exception):
+    """Inspection cannot run; the message says why and what to change."""
+
+
+class Template:
+    """The process that workers are forked from."""
+
+    def __init__(self, settings: WorkerSettings, environment: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environment = {**_ONE_THREAD, **environment}
+        self._lock = asyncio.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    async def fork(self, worker_end: socket.socket) -> int:
+        """A new worker on this socket; its process id. Starts the template if there is none.
+
+        Raises: InspectorsDown.
+        """
+        async with self._lock:
+            control = self._control or await self._start()
+            try:
+                socket.send_fds(control, [COMMAND.pack(FORK, 0)], [worker_end.fileno()])
+                answer = await self._read(control, len(FORKED) + COMMAND.size, FORK_SEC_MAX)
+            except OSError as error:
+                await self._end()
+                raise InspectorsDown("the inspectors' template process has ended") from error
+            if not answer.startswith(FORKED):
+                await self._end()
+                raise InspectorsDown("the inspectors' template process did not fork a worker")
+            return int(COMMAND.unpack(answer[len(FORKED) :])[1])
+
+    def kill(self, process_id: int) -> None:
+        """Kill a worker. If the template has gone, its workers end with their sockets or by their alarm."""
+        if self._control is None:
+            return
+        try:
+            self._control.sendall(COMMAND.pack(KILL, process_id))
+        except OSError:  # gone: the next fork starts another
+            return
+
+    async def close(self) -> None:
+        """End the template, and with it the workers."""
+        async with self._lock:
+            await self._end()
+
+    async def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        command = [sys.executable, "-I", "-c", _BOOT, _ROOT, str(theirs.fileno()), self._settings.arguments()]
+        try:
+            self._process = await asyncio.to_thread(
+                subprocess.Popen,
+                command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        except OSError as error:
+            ours.close()
+            raise InspectorsDown(f"the inspectors' process could not be started: {error.strerror}") from error
+        finally:
+            theirs.close()
+        self._control = ours
+        try:
+            answer = await self._read(ours, len(READY), START_SEC_MAX)
+            if answer.startswith(REFUSED[: len(READY)]):
+                rest = await self._read(ours, 4096, FORK_SEC_MAX, exactly=False)
+                raise InspectorsDown((answer + rest).removeprefix(REFUSED).decode(errors="replace"))
+        except OSError as error:
+            await self._end()
+            raise InspectorsDown("the inspectors' process ended while it started; it said where on stderr") from error
+        except InspectorsDown:
+            await self._end()
+            raise
+        return ours
+
+    async def _read(self, control: socket.socket, count: int, limit_sec: float, *, exactly: bool = True) -> bytes:
+        """Raises: InspectorsDown, OSError."""
+        loop, received = asyncio.get_running_loop(), b""
+        try:
+            async with asyncio.timeout(limit_sec):
+                while len(received) < count:
+                    chunk = await loop.sock_recv(control, count - len(received))
+                    if not chunk and not exactly:
+                        return received
+                    if not chunk:
+                        raise ConnectionResetError("the inspectors' template process has ended")
+                    received += chunk
+        except TimeoutError as error:
+            raise InspectorsDown(f"the inspectors' process did not answer within {limit_sec:g} s") from error
+        return received
+
+    async def _end(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            await asyncio.to_thread(process.wait, CLOSE_SEC_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)

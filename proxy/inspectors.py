@@ -1,0 +1,294 @@
+"""The gate's side of inspection: hands each message to a worker process and comes back with what it says.
+
+Rules of this module:
+* `inspect` never raises and never lets through: too large, too late, a full queue, a worker that crashed, hung or was
+  killed, an answer that cannot be read, or not started at all is QUARANTINE, with a sentence that says which.
+* Workers are our own processes on socket pairs, one job at a time each: one that dies takes one job with it, and is
+  replaced at once (traps T24). A job past its deadline has its worker killed.
+* Everything is bounded: size of a message, jobs waiting, time waiting, time at work, answers remembered.
+* Only ALLOW is remembered, by a keyed digest of exactly what was asked: an identical clean output is not sent again.
+* Nothing of the gate's environment reaches a worker: it may hold credentials, and workers read hostile data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import socket
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import structlog
+
+from policies.model import JsonObject, OutputRules
+from proxy.config import Inspection as InspectionSettings
+from proxy.inspector_frames import LENGTH, Job, inspection_of, rules_frame
+from proxy.inspector_template import InspectorsDown, Template
+from proxy.inspector_worker import MEMORY_BYTES_MAX, WorkerSettings
+from proxy.tasks import spawn
+from redaction.model import Finding, Inspection, Outcome, Surface
+from redaction.walk import BLOB_TYPES
+
+__all__ = ["InspectorPool", "InspectorsDown"]
+
+log = structlog.get_logger("interlock.inspectors")
+
+WAITING_MAX = 256
+REMEMBERED_MAX = 2_048
+RESTART_SEC_MAX = 5.0
+ANSWER_BYTES_EXTRA = 4 * 1024 * 1024
+
+_CLOSING = "inspection is being closed"
+_CRASHED = "the inspector ended while it looked at this output"
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A job on its way: what to send, and who waits for it."""
+
+    frame: bytes
+    answer: asyncio.Future[bytes | str]  # the answer's frame, or why there is none
+    patience: asyncio.TimerHandle | None = None
+
+    def settle(self, outcome: bytes | str) -> None:
+        if self.patience is not None:
+            self.patience.cancel()
+        if not self.answer.done():
+            self.answer.set_result(outcome)
+
+
+class InspectorPool:
+    """Inspects messages in worker processes."""
+
+    def __init__(
+        self,
+        settings: InspectionSettings,
+        *,
+        blob_types: Sequence[str] = BLOB_TYPES,
+        memory_bytes_max: int = MEMORY_BYTES_MAX,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._settings = settings
+        chosen = WorkerSettings(
+            entities=settings.entities,
+            score_min=settings.score_min,
+            phone_regions=settings.phone_regions,
+            blob_types=list(blob_types),
+            output_bytes_max=settings.output_bytes_max,
+            deadline_sec=settings.deadline_sec,
+            memory_bytes_max=memory_bytes_max,
+        )
+        self._template = Template(chosen, environment or {})
+        self._idle: deque[_Worker] = deque()
+        self._workers: set[_Worker] = set()
+        self._waiting: deque[_Asked] = deque()
+        self._memory_key = random_bytes(32)
+        self._remembered: OrderedDict[bytes, tuple[Finding, ...]] = OrderedDict()
+        self._deaths_in_a_row = 0
+        self._is_open = False
+
+    @property
+    def worker_ids(self) -> frozenset[int]:
+        """The process ids of the workers alive now."""
+        return frozenset(worker.process_id for worker in self._workers)
+
+    async def start(self) -> None:
+        """Start the workers. Raises: InspectorsDown."""
+        self._is_open = True
+        try:
+            for _ in range(self._settings.workers):
+                await self._add_worker()
+        except InspectorsDown:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """End the workers; whatever still waits is quarantined."""
+        self._is_open = False
+        while self._waiting:
+            self._waiting.popleft().settle(_CLOSING)
+        for worker in list(self._workers):
+            worker.end(_CLOSING)
+        await self._template.close()
+
+    async def inspect(
+        self, message: Any, *, rules: OutputRules, surface: Surface, output_schema: JsonObject | None = None
+    ) -> Inspection:
+        """What may come back of `message`. With `output_schema`, a redacted structuredContent must still fit it."""
+        try:
+            schema = b"" if output_schema is None else pickle.dumps(output_schema, protocol=5)
+            frame = Job(rules_frame(rules), surface.value, schema, message).frame()
+        except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
+            return _held("the message cannot be handed to an inspector")
+        if len(frame) > self._settings.output_bytes_max + len(schema):
+            return _held(f"the message is larger than {self._settings.output_bytes_max} bytes")
+        memory = blake2b(frame, key=self._memory_key, digest_size=16).digest()
+        known = self._remembered.get(memory)
+        if known is not None:
+            self._remembered.move_to_end(memory)
+            return Inspection(Outcome.ALLOW, message, known)
+        outcome = await self._ask(frame)
+        if isinstance(outcome, str):
+            return _held(outcome)
+        try:
+            inspection = inspection_of(outcome, message)
+        except (ValueError, TypeError):
+            return _held("the inspector's answer could not be read")
+        if inspection.outcome is Outcome.ALLOW:
+            self._remember(memory, inspection.findings)
+        return inspection
+
+    async def _ask(self, frame: bytes) -> bytes | str:
+        if not self._is_open:
+            return "inspection is not running"
+        if len(self._waiting) >= WAITING_MAX:
+            return f"more than {WAITING_MAX} outputs are waiting to be inspected"
+        loop = asyncio.get_running_loop()
+        asked = _Asked(frame, loop.create_future())
+        if self._idle:
+            self._idle.popleft().take(asked)
+        else:
+            self._waiting.append(asked)
+            asked.patience = loop.call_later(self._settings.deadline_sec, self._give_up, asked)
+        return await asked.answer
+
+    def _give_up(self, asked: _Asked) -> None:
+        if asked in self._waiting:
+            self._waiting.remove(asked)
+            asked.settle(f"no inspector was free for {self._settings.deadline_sec:g} s")
+
+    def _remember(self, memory: bytes, findings: tuple[Finding, ...]) -> None:
+        self._remembered[memory] = findings
+        if len(self._remembered) > REMEMBERED_MAX:
+            self._remembered.popitem(last=False)
+
+    # -- workers come and go -----------------------------------------------------------------------------------------
+
+    async def _add_worker(self) -> None:
+        """Raises: InspectorsDown."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            process_id = await self._template.fork(theirs)
+        except InspectorsDown:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        # A short value may become a longer mark, and an answer has up to a thousand findings: no more than that.
+        answer_bytes_max = 4 * self._settings.output_bytes_max + ANSWER_BYTES_EXTRA
+        worker = _Worker(self, process_id, self._settings.deadline_sec, answer_bytes_max)
+        await asyncio.get_running_loop().create_unix_connection(lambda: worker, sock=ours)
+
+    def is_connected(self, worker: _Worker) -> None:
+        self._workers.add(worker)
+        if not self._is_open:
+            worker.end(_CLOSING)
+
+    def is_free(self, worker: _Worker) -> None:
+        """A worker can take a job: the one that has waited longest and is still wanted."""
+        while self._waiting:
+            asked = self._waiting.popleft()
+            if not asked.answer.done():
+                worker.take(asked)
+                return
+        self._idle.append(worker)
+
+    def has_answered(self, worker: _Worker) -> None:
+        self._deaths_in_a_row = 0
+        self.is_free(worker)
+
+    def is_gone(self, worker: _Worker) -> None:
+        """A worker's connection has ended: replace it."""
+        self._workers.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        self._template.kill(worker.process_id)  # it may be alive behind a closed socket
+        if self._is_open:
+            self._deaths_in_a_row += 1
+            spawn(self._replace(), name="inspector-replace")
+
+    async def _replace(self) -> None:
+        while self._is_open:
+            if self._deaths_in_a_row > 1:
+                await asyncio.sleep(min(RESTART_SEC_MAX, 0.05 * 2 ** min(self._deaths_in_a_row - 2, 10)))
+            try:
+                await self._add_worker()
+            except InspectorsDown as error:
+                self._deaths_in_a_row += 1
+                log.error("inspector_not_started", why=str(error))
+            else:
+                return
+
+
+class _Worker(asyncio.Protocol):
+    """The gate's end of one worker: one job at a time, each with a deadline."""
+
+    def __init__(self, pool: InspectorPool, process_id: int, deadline_sec: float, answer_bytes_max: int) -> None:
+        self.process_id = process_id
+        self._pool, self._deadline_sec, self._answer_bytes_max = pool, deadline_sec, answer_bytes_max
+        self._transport: asyncio.Transport | None = None
+        self._asked: _Asked | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._received = bytearray()
+        self._why_ended = _CRASHED
+
+    def take(self, asked: _Asked) -> None:
+        """Send a job. It is this worker's until it is answered, even if nobody waits for the answer any more."""
+        if asked.patience is not None:
+            asked.patience.cancel()
+        self._asked = asked
+        self._deadline = asyncio.get_running_loop().call_later(self._deadline_sec, self._expire)
+        if self._transport is not None:
+            self._transport.writelines((LENGTH.pack(len(asked.frame)), asked.frame))
+
+    def end(self, why: str) -> None:
+        """Cut the connection and have the process killed; the job, if there is one, is told why."""
+        self._why_ended = why
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _expire(self) -> None:
+        log.warning("inspector_too_slow", process=self.process_id, limit_sec=self._deadline_sec)
+        self.end(f"inspection took longer than {self._deadline_sec:g} s")
+
+    # -- asyncio.Protocol ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # a stream's transport
+        self._pool.is_connected(self)
+        self._pool.is_free(self)
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received
+        received += data
+        if len(received) < LENGTH.size:
+            return
+        (length,) = LENGTH.unpack_from(received)
+        if length > self._answer_bytes_max or self._asked is None:
+            self.end("the inspector answered what was not asked")
+        elif len(received) >= LENGTH.size + length:
+            frame, asked = bytes(received[LENGTH.size :]), self._asked
+            self._received, self._asked = bytearray(), None
+            if self._deadline is not None:
+                self._deadline.cancel()
+            asked.settle(frame)
+            self._pool.has_answered(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._asked is not None:
+            log.warning("inspector_ended", process=self.process_id, why=self._why_ended)
+            self._asked.settle(self._why_ended)
+        self._pool.is_gone(self)
+
+
+def _held(why: str) -> Inspection:
+    return Inspection(Outcome.QUARANTINE, why=why)
