@@ -1,0 +1,392 @@
+"""A tool server over Streamable HTTP: one request out, one strictly read answer in. The only importer of aiohttp.
+
+Rules of this module:
+* One dispatch (traps T1): no retries, also where HTTP would allow them; a broken connection is told, never mended.
+* `Sent` is set by a trace of the client before the first byte of the head is written, never by an exception (T2).
+* Pooled connections idle for at most `pool_idle_sec`; `reuse_connection=False` takes a fresh one that closes (T3).
+* No redirects, no proxies or credentials from the environment, no cookies, no decompression unasked (T4).
+* The host is resolved here, judged (addresses.py), and pinned until a connection to it fails; TLS is always verified.
+* An answer that is no answer (no JSON-RPC, another media type, a redirect, 5xx without a JSON-RPC error) is
+  UpstreamFailed as sent; 202 and 4xx are answers also without a readable body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import aiohttp
+import structlog
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from policies.model import JsonObject
+from proxy.tasks import spawn
+from proxy.upstreams import http_rules
+from proxy.upstreams.address_rule import AddressRefused, Network
+from proxy.upstreams.base import INVENTORY_AGENT, Incoming, Reply, Sent, UpstreamFailed
+from proxy.upstreams.pinning import PinnedAddresses, rule_of
+from proxy.upstreams.reading import EventReader, Malformed, error_body, whole_answer
+from proxy.wire import body, strict_json
+
+log = structlog.get_logger("interlock.upstream")
+
+JSON, EVENTS = "application/json", "text/event-stream"
+_LISTEN = "subscriptions/listen"
+_TOOLS_CHANGED = "notifications/tools/list_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """`silence_sec_max` runs until the head, then between bytes; streams that only listen may be silent for ever."""
+
+    connect_sec_max: float = 10
+    silence_sec_max: float = 300
+    total_sec_max: float = 3_600
+    pool_idle_sec: float = 2
+    connections_max: int = 256
+    head_bytes_max: int = 64 * 1024
+    body_bytes_max: int = 4 * 1024 * 1024
+    stream_bytes_max: int = 64 * 1024 * 1024
+    json_depth_max: int = 64
+    json_keys_max: int = 100_000
+
+    @property
+    def json(self) -> strict_json.JsonLimits:
+        return strict_json.JsonLimits(self.body_bytes_max, self.json_depth_max, self.json_keys_max)
+
+
+class HttpUpstream:
+    """`proxy.upstreams.base.Upstream` over Streamable HTTP. Its sockets are opened at the first request.
+
+    `on_change` is told the server's name when its tools changed or it was away.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        ca_file: Path | None = None,
+        resolves_to: tuple[Network, ...] = (),
+        forbidden: frozenset[tuple[str, int]] = frozenset(),
+        limits: HttpLimits | None = None,
+        on_change: Callable[[str], None] = lambda _server: None,
+    ) -> None:
+        """Raises: UrlRefused, HeaderRefused, OSError (ca_file)."""
+        self.name, self._url = name, url
+        self._limits, self._on_change = limits or HttpLimits(), on_change
+        self._configured = http_rules.check_configured(headers or {})
+        self._tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        rule = rule_of(url, resolves_to, forbidden)
+        self._addresses = PinnedAddresses(rule, resolve_sec_max=self._limits.connect_sec_max)
+        self._pooled: aiohttp.ClientSession | None = None
+        self._fresh: aiohttp.ClientSession | None = None
+        self._was_away = False
+        self._is_closed = False
+
+    async def post(
+        self,
+        message: JsonObject,
+        *,
+        headers: Mapping[str, str],
+        session: str | None,
+        agent: str,
+        sent: Sent,
+        reuse_connection: bool,
+    ) -> Reply:
+        """Send one message. Raises: UpstreamFailed."""
+        try:
+            data = strict_json.write(message)
+        except strict_json.StrictJsonError as error:
+            raise self._failed(f"the message cannot be written as JSON: {error}", sent=False) from error
+        is_request = "method" in message and "id" in message
+        head = self._head(headers, f"{JSON}, {EVENTS}", session) | {"content-type": JSON}
+        response = await self._send("POST", head, data, sent, reuse_connection)
+        if response.status == 404 and session is not None and agent != INVENTORY_AGENT:
+            self._on_change(self.name)  # it has forgotten the session: it was restarted, perhaps as another version
+        try:
+            if not is_request:
+                return await self._accepted(response)
+            if response.status == 200 and _media_type(response) == EVENTS:
+                listens = message["method"] == _LISTEN
+                return self._stream(response, message["id"], is_endless=listens)
+            return await self._whole(response)
+        except BaseException:
+            response.close()
+            raise
+
+    async def get(self, *, headers: Mapping[str, str], session: str | None, agent: str) -> Reply:  # noqa: ARG002 - port
+        """Open the stream of what the server says unasked. Raises: UpstreamFailed."""
+        response = await self._send("GET", self._head(headers, EVENTS, session), None, Sent(), reuse_connection=True)
+        try:
+            if response.status == 200 and _media_type(response) == EVENTS:
+                return self._stream(response, None, is_endless=True)
+            if 200 <= response.status < 300:
+                raise self._failed(f"it answered a GET with {response.status} and no event stream", sent=True)
+            return await self._whole(response)
+        except BaseException:
+            response.close()
+            raise
+
+    async def delete(self, *, headers: Mapping[str, str], session: str, agent: str) -> Reply:  # noqa: ARG002 - port
+        """End a session. Raises: UpstreamFailed."""
+        head = self._head(headers, f"{JSON}, {EVENTS}", session)
+        response = await self._send("DELETE", head, None, Sent(), reuse_connection=True)
+        try:
+            return await self._accepted(response)
+        except BaseException:
+            response.close()
+            raise
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._is_closed = True
+        for session in (self._pooled, self._fresh):
+            if session is not None:
+                await session.close()
+
+    # Sending.
+
+    def _head(self, given: Mapping[str, str], accept: str, session: str | None) -> dict[str, str]:
+        try:
+            return http_rules.outgoing(given, accept=accept, session=session, configured=self._configured)
+        except http_rules.HeaderRefused as error:
+            raise self._failed(str(error), sent=False) from error
+
+    async def _send(
+        self, method: str, head: Mapping[str, str], data: bytes | None, sent: Sent, reuse_connection: bool
+    ) -> aiohttp.ClientResponse:
+        """One request, up to the head of its answer. Raises: UpstreamFailed."""
+        try:
+            await self._addresses.know()
+        except AddressRefused as error:
+            self._was_away = True
+            raise self._failed(str(error), sent=False) from error
+        if self._is_closed:
+            raise self._failed("the gate is stopping", sent=False)
+        limits = self._limits
+        try:
+            async with asyncio.timeout(limits.connect_sec_max + limits.silence_sec_max):
+                response = await self._client(reuse_connection).request(
+                    method, self._url, headers=head, data=data, allow_redirects=False, trace_request_ctx=sent
+                )
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            if not sent.happened:
+                self._addresses.forget()
+            self._was_away = True
+            why = f"{'no answer' if sent.happened else 'no connection'}: {str(error) or type(error).__name__}"
+            raise self._failed(why, sent=sent.happened) from error
+        if self._was_away:
+            self._was_away = False
+            self._on_change(self.name)
+        return response
+
+    def _client(self, reuse_connection: bool) -> aiohttp.ClientSession:
+        if reuse_connection:
+            self._pooled = self._pooled or self._new_client(force_close=False)
+            return self._pooled
+        self._fresh = self._fresh or self._new_client(force_close=True)
+        return self._fresh
+
+    def _new_client(self, *, force_close: bool) -> aiohttp.ClientSession:
+        limits, trace = self._limits, aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_mark_sent)
+        connector = aiohttp.TCPConnector(
+            resolver=_Resolver(self._addresses),
+            use_dns_cache=False,
+            ssl=self._tls,
+            limit=limits.connections_max,
+            force_close=force_close,
+            keepalive_timeout=None if force_close else limits.pool_idle_sec,
+        )
+        client = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            raise_for_status=False,
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=limits.connect_sec_max, sock_connect=limits.connect_sec_max
+            ),
+            trace_configs=[trace],
+            max_line_size=8190,
+            max_field_size=8190,
+            max_headers=100,
+        )
+        client._retry_connection = False  # traps T1: aiohttp has no public switch for it; a contract test watches
+        return client
+
+    # Reading.
+
+    async def _accepted(self, response: aiohttp.ClientResponse) -> Reply:
+        """The answer to a message that expects none, or to a DELETE: its status, and what an error says."""
+        if 200 <= response.status < 300:
+            headers = self._passed_out(response)
+            response.release() if response.content.at_eof() else response.close()
+            return Reply(response.status, headers)
+        return await self._whole(response)
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> Reply:
+        status, headers = response.status, self._passed_out(response)
+        if 300 <= status < 400:
+            response.close()
+            why = f"it answered {status}, a redirect; redirects are not followed: write the final address in the url"
+            raise self._failed(why, sent=True)
+        data = await self._read(response)
+        if status >= 400:
+            said = error_body(data, self._limits.json) if _media_type(response) == JSON else None
+            if status >= 500 and (said is None or said.get("jsonrpc") != "2.0" or "error" not in said):
+                raise self._failed(f"it answered {status} without a JSON-RPC error", sent=True)
+            return Reply(status, headers, body=said)
+        if status == 202 and not data.strip():
+            return Reply(status, headers)
+        if _media_type(response) != JSON:
+            why = f"it answered {status} with the media type {_media_type(response)[:80]!a}"
+            raise self._failed(why, sent=True)
+        try:
+            return Reply(status, headers, body=whole_answer(data, self._limits.json))
+        except Malformed as error:
+            raise self._failed(str(error), sent=True) from error
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The whole body, decoded, within the limits. Raises: UpstreamFailed."""
+        limits = self._limits
+        content = response.content
+        if content.is_eof() and content.exception() is None:
+            data = content.read_nowait()  # a small answer is there as soon as its head is
+        else:
+            data = await self._read_in_time(response)
+        if len(data) > limits.body_bytes_max:
+            raise self._failed(f"its answer has more than {limits.body_bytes_max} bytes", sent=True)
+        if "content-encoding" not in response.headers:
+            return data
+        try:
+            return body.decode(data, response.raw_headers, body.BodyLimits(limits.body_bytes_max))
+        except body.BodyRefused as error:
+            raise self._failed(f"its answer cannot be decoded: {error}", sent=True) from error
+
+    async def _read_in_time(self, response: aiohttp.ClientResponse) -> bytes:
+        limits, received = self._limits, bytearray()
+        try:
+            async with asyncio.timeout(limits.total_sec_max):
+                while len(received) <= limits.body_bytes_max and (
+                    chunk := await self._chunk(response, limits.silence_sec_max)
+                ):
+                    received += chunk
+        except TimeoutError:
+            raise self._failed(f"its answer was not complete after {limits.total_sec_max:g} s", sent=True) from None
+        return bytes(received)
+
+    async def _chunk(self, response: aiohttp.ClientResponse, silence_sec_max: float | None) -> bytes:
+        """The next bytes; empty at the end. Raises: UpstreamFailed."""
+        try:
+            async with asyncio.timeout(silence_sec_max):
+                return await response.content.readany()
+        except TimeoutError:
+            raise self._failed(f"it fell silent for {silence_sec_max:g} s in its answer", sent=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._failed(f"its answer broke off: {str(error) or type(error).__name__}", sent=True) from error
+
+    def _stream(self, response: aiohttp.ClientResponse, request_id: str | int | None, *, is_endless: bool) -> Reply:
+        headers = self._passed_out(response)
+        limits = replace(self._limits, stream_bytes_max=0) if is_endless else self._limits
+        reader = EventReader(request_id, limits.json, limits.stream_bytes_max)
+
+        async def close() -> None:
+            if reader.is_answered and not response.content.at_eof():
+                spawn(_read_to_end(response), name=f"rest:{self.name}")  # its end is near: keep the connection
+            else:
+                response.close()
+
+        incoming = self._incoming(response, reader, None if is_endless else limits.silence_sec_max)
+        return Reply(response.status, headers, is_stream=True, incoming=incoming, close=close)
+
+    async def _incoming(
+        self, response: aiohttp.ClientResponse, reader: EventReader, silence_sec_max: float | None
+    ) -> AsyncIterator[Incoming]:
+        limits = self._limits
+        until = None if silence_sec_max is None else asyncio.get_running_loop().time() + limits.total_sec_max
+        try:
+            bytes_max = 0 if until is None else limits.stream_bytes_max
+            decoder = body.Decoder(response.raw_headers, body.BodyLimits(bytes_max))
+            while chunk := await self._chunk(response, silence_sec_max):
+                for piece in decoder.feed(chunk):
+                    for incoming in reader.feed(piece):
+                        if incoming.message is not None and incoming.message.get("method") == _TOOLS_CHANGED:
+                            self._on_change(self.name)
+                        yield incoming
+                if until is not None and asyncio.get_running_loop().time() > until:
+                    raise self._failed(f"its stream did not end within {limits.total_sec_max:g} s", sent=True)
+            decoder.finish()
+        except (Malformed, body.BodyRefused) as error:
+            response.close()
+            raise self._failed(str(error), sent=True) from error
+
+    def _passed_out(self, response: aiohttp.ClientResponse) -> dict[str, str]:
+        size = sum(len(name) + len(value) for name, value in response.raw_headers)
+        if size > self._limits.head_bytes_max:
+            raise self._failed(f"the head of its answer has more than {self._limits.head_bytes_max} bytes", sent=True)
+        try:
+            return http_rules.passed_out(response.headers.items())
+        except http_rules.HeaderRefused as error:
+            raise self._failed(str(error), sent=True) from error
+
+    def _failed(self, why: str, *, sent: bool) -> UpstreamFailed:
+        return UpstreamFailed(f"{self.name}: {why}", sent=sent)
+
+
+class _Resolver(AbstractResolver):
+    """Gives aiohttp the pinned addresses and nothing else."""
+
+    def __init__(self, addresses: PinnedAddresses) -> None:
+        self._addresses = addresses
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002 - both families are tried
+    ) -> list[ResolveResult]:
+        if not self._addresses.known:
+            raise OSError(f"{host} is not resolved")
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in self._addresses.known
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+async def _mark_sent(
+    _client: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    """aiohttp tells of headers when it is about to write them: from here on a byte may have left us."""
+    context.trace_request_ctx.happened = True
+
+
+async def _read_to_end(response: aiohttp.ClientResponse) -> None:
+    """Let an answered stream end by itself, so that its connection can be used again."""
+    try:
+        async with asyncio.timeout(1):
+            while await response.content.readany():
+                pass
+    except (aiohttp.ClientError, OSError):
+        response.close()
+
+
+def _media_type(response: aiohttp.ClientResponse) -> str:
+    return http_rules.media_type(response.headers.get("content-type"))
