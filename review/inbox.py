@@ -1,0 +1,185 @@
+"""The inbox: the only way in which people see and change reviews.
+
+Rules of this module:
+* Every act goes through here, whatever the door: console, command line, later chat. No door writes records itself.
+* Reading never changes anything. Everybody who is logged in may read; acting is decided per act, at commit.
+* Lists are bounded and sorted by what is most urgent: deadline first, then risk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from policies.model import JsonObject, Risk
+from review import agreement, claims, decisions, doubts, edits, expiry, outputs, votes
+from review.binding import binding_of
+from review.desk import Acted, Desk, Seen, recount
+from review.doubts import Found
+from review.lifecycle import ReviewEvent, states_allowing
+from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Vote
+from review.ports import Listed, ToolSeen
+from review.refusals import NotAllowed, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What there is to do. `undoable` are approvals that can still be taken back; `settled` what was decided lately."""
+
+    waiting: tuple[Listed, ...]
+    held: tuple[Listed, ...]
+    undoable: tuple[Listed, ...]
+    in_doubt: tuple[CallRecord, ...]
+    settled: tuple[Listed, ...]
+    drifted: tuple[ToolSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Everything about one call that a page shows. `cannot_decide` and `cannot_object` are None, or say why not.
+
+    `digest` is computed from exactly what is shown here; a form sends it back, and an act compares it with the binding.
+    """
+
+    call: CallRecord
+    review: ReviewRecord | None
+    votes: tuple[Vote, ...]
+    tally: agreement.Tally | None
+    entries: tuple[JsonObject, ...]
+    definition: ToolSeen | None
+    digest: str | None
+    cannot_decide: str | None
+    cannot_object: str | None
+
+
+class Inbox:
+    """The use cases over one Desk of ports."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def queue(self, *, limit: int = 500) -> Queue:
+        """Raises: StoreDown."""
+        records, inventory = self._desk.records, self._desk.inventory
+        open_now = sorted(await records.open_reviews(limit=limit), key=_urgency)
+        recent = await records.recent_reviews(limit=50)
+        return Queue(
+            waiting=tuple(i for i in open_now if i.review.state in (ReviewState.PARKED, ReviewState.APPROVING)),
+            held=tuple(i for i in open_now if i.review.state is ReviewState.QUARANTINED),
+            undoable=_undoable(open_now, recent),
+            in_doubt=tuple(await records.calls_in([CallState.IN_DOUBT], limit=limit)),
+            settled=tuple(i for i in recent if not i.review.state.is_open and i.review.state not in _UNDOABLE),
+            drifted=tuple(await inventory.drifted()) if inventory is not None else (),
+        )
+
+    async def show(self, call_id: str, reviewer: Reviewer) -> Shown:
+        """One call, by its own id or by its review's. Raises: NotFound, StoreDown."""
+        records = self._desk.records
+        review = await records.review(call_id)
+        call = await records.call(review.call_id if review is not None else call_id)
+        if call is None:
+            raise NotFound(f"call {call_id}")
+        if review is None and call.review_id is not None:
+            review = await records.review(call.review_id)
+        given = tuple(await records.votes(review.id)) if review is not None else ()
+        tally = await recount(self._desk, review, call, given) if review is not None else None
+        inventory = self._desk.inventory
+        return Shown(
+            call=call,
+            review=review,
+            votes=given,
+            tally=tally,
+            entries=tuple(await records.entries_for(call.id)),
+            definition=await inventory.tool(call.server, call.tool) if inventory is not None else None,
+            digest=binding_of(review, call) if review is not None else None,
+            cannot_decide=_why_not_decide(reviewer, review, call, given),
+            cannot_object=_why_not_object(reviewer, review),
+        )
+
+    async def claim(self, review_id: str, reviewer: Reviewer, seen: Seen) -> Acted:
+        return await claims.claim(self._desk, review_id, reviewer, seen)
+
+    async def unclaim(self, review_id: str, reviewer: Reviewer, seen: Seen) -> Acted:
+        return await claims.unclaim(self._desk, review_id, reviewer, seen)
+
+    async def approve(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str = "") -> Acted:
+        return await votes.approve(self._desk, review_id, reviewer, seen, comment)
+
+    async def reject(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Acted:
+        return await votes.reject(self._desk, review_id, reviewer, seen, comment)
+
+    async def edit(
+        self, review_id: str, reviewer: Reviewer, seen: Seen, arguments: JsonObject, comment: str = ""
+    ) -> Acted:
+        return await edits.edit(self._desk, review_id, reviewer, seen, arguments, comment)
+
+    async def preview(self, review_id: str, reviewer: Reviewer, arguments: JsonObject) -> edits.Rewritten:
+        return await edits.preview(self._desk, review_id, reviewer, arguments)
+
+    async def escalate(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str = "") -> Acted:
+        return await votes.escalate(self._desk, review_id, reviewer, seen, comment)
+
+    async def undo(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str = "") -> Acted:
+        return await votes.undo(self._desk, review_id, reviewer, seen, comment)
+
+    async def release(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Acted:
+        return await outputs.release(self._desk, review_id, reviewer, seen, comment)
+
+    async def destroy(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Acted:
+        return await outputs.destroy(self._desk, review_id, reviewer, seen, comment)
+
+    async def reveal(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Any:
+        return await outputs.reveal(self._desk, review_id, reviewer, seen, comment)
+
+    async def resolve(self, call_id: str, reviewer: Reviewer, found: Found, note: str, *, version: int) -> None:
+        await doubts.resolve(self._desk, call_id, reviewer, found, note, version=version)
+
+    async def accept_definition(
+        self, server: str, tool: str, reviewer: Reviewer, *, digest: str, comment: str = ""
+    ) -> None:
+        await doubts.accept_definition(self._desk, server, tool, reviewer, digest=digest, comment=comment)
+
+    async def expire_due(self, now: float) -> int:
+        """For the gate's own ticker, not for people. Raises: StoreDown."""
+        return await expiry.expire_due(self._desk, now)
+
+
+_UNDOABLE = states_allowing(ReviewEvent.UNDONE)
+_RISK_ORDER = {Risk.HIGH: 0, None: 1, Risk.MEDIUM: 2, Risk.LOW: 3}
+
+
+def _urgency(item: Listed) -> tuple[float, int, float]:
+    """Whole minutes to the deadline first, so that risk orders what is due together."""
+    return (item.review.expires_at // 60, _RISK_ORDER[decisions.risk_of(item.call.decision)], item.review.opened_at)
+
+
+def _undoable(open_now: Sequence[Listed], recent: Sequence[Listed]) -> tuple[Listed, ...]:
+    both = {item.review.id: item for item in (*open_now, *recent)}
+    return tuple(item for item in both.values() if item.review.state in _UNDOABLE)
+
+
+def _why_not_decide(
+    reviewer: Reviewer, review: ReviewRecord | None, call: CallRecord, given: Sequence[Vote]
+) -> str | None:
+    if review is None:
+        return "There is no question about this call."
+    if reviewer.name in agreement.agreeing(given):
+        return "You have agreed already."
+    if review.kind is ReviewKind.APPROVAL and reviewer.name in agreement.uncounted_editors(given):
+        return "You changed this call: another person must agree to it."
+    try:
+        agreement.check_may_decide(reviewer, review, call)
+    except NotAllowed as why:
+        return why.message
+    return None
+
+
+def _why_not_object(reviewer: Reviewer, review: ReviewRecord | None) -> str | None:
+    if review is None:
+        return "There is no question about this call."
+    try:
+        agreement.check_may_object(reviewer, review)
+    except NotAllowed as why:
+        return why.message
+    return None

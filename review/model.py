@@ -1,0 +1,208 @@
+"""The words of the reviewers' side: a call as it is kept, the review of it, a reviewer, a vote.
+
+Rules of this module:
+* Values only; rows are immutable snapshots of what the store holds. A change is a new row written by compare-and-set.
+* A call's `state` says where it is; while it is `WAITING`, its review's `state` says the rest (review/lifecycle.py).
+* Times are seconds since the epoch as floats; durations carry `_sec` in their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from policies.model import Approval, JsonObject
+
+
+class CallState(StrEnum):
+    """Where a kept call is. `proxy/gate.py` holds the table of moves."""
+
+    DENIED = "denied"
+    WAITING = "waiting"  # a review is open or its grant unspent: see the review's state
+    CLOSED = "closed"  # its review ended without a dispatch
+    DISPATCHING = "dispatching"
+    ANSWERED = "answered"
+    FAILED_BEFORE_SEND = "failed_before_send"
+    FAILED_AFTER_SEND = "failed_after_send"
+    IN_DOUBT = "in_doubt"
+    RESOLVED = "resolved"
+    QUARANTINED = "quarantined"
+    RELEASED = "released"
+    DESTROYED = "destroyed"
+
+
+class ReviewKind(StrEnum):
+    APPROVAL = "approval"
+    RELEASE = "release"
+
+
+class ReviewState(StrEnum):
+    """A review's life, SEMANTICS §2."""
+
+    PARKED = "parked"
+    APPROVING = "approving"  # n of m
+    APPROVED = "approved"  # decided; may still be undone
+    SPENDABLE = "spendable"
+    SPENT = "spent"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    STOPPED = "stopped"
+    LAPSED = "lapsed"
+    QUARANTINED = "quarantined"
+    RELEASED = "released"
+    DESTROYED = "destroyed"
+
+    @property
+    def is_open(self) -> bool:
+        """Still a question to people."""
+        return self in (ReviewState.PARKED, ReviewState.APPROVING, ReviewState.APPROVED, ReviewState.QUARANTINED)
+
+
+class Verdict(StrEnum):
+    """What one reviewer says."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    EDIT = "edit"  # approve with changed arguments
+    ESCALATE = "escalate"
+    RELEASE = "release"
+    DESTROY = "destroy"
+    UNDO = "undo"  # takes an approval back before it is spent
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """Who decides, and how they logged in. `owns_agents` are agents whose calls they may not review under four eyes."""
+
+    name: str
+    roles: frozenset[str] = frozenset({"reviewer"})  # reviewer · security · auditor · admin
+    teams: frozenset[str] = frozenset()
+    owns_agents: frozenset[str] = frozenset()
+    login: str = "password"  # password · link · cli
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A reviewer's local account. `password_hash` is argon2id, None until the first login link was used.
+
+    Sessions begun before `sessions_from` are void: it moves when the password changes or the account is disabled.
+    """
+
+    name: str
+    password_hash: str | None
+    roles: tuple[str, ...] = ("reviewer",)
+    teams: tuple[str, ...] = ()
+    owns_agents: tuple[str, ...] = ()
+    disabled: bool = False
+    created_at: float = 0.0
+    sessions_from: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSession:
+    """A logged-in reviewer. `token_hash` is sha256 of the cookie or bearer token; the token itself is never stored."""
+
+    token_hash: str
+    account: str
+    created_at: float
+    expires_at: float
+    last_seen_at: float
+    login: str = "password"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLink:
+    """A one-time link (ten minutes)."""
+
+    token_hash: str
+    account: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One reviewer's act on one review. `shown_digest` is the digest of exactly what they were shown (P11)."""
+
+    review_id: str
+    reviewer: str
+    verdict: Verdict
+    at: float
+    comment: str = ""
+    shown_digest: str = ""
+    looked_ms: int = 0
+    login: str = "password"
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call as kept. `proposed`, `approved`, `outcome` are sealed at rest, and None once retention has erased them.
+
+    `decision` is the JSON of the Decision under which it stands, in the form of `review/decisions.py`.
+    `outcome` is the inspected JSON-RPC response, or the original one while quarantined. `delivered_at` is set when the
+    answer was provably written to the agent.
+    """
+
+    id: str
+    agent: str
+    server: str
+    tool: str
+    method: str
+    state: CallState
+    created_at: float
+    updated_at: float
+    repeat_key: str
+    proposed_digest: str
+    snapshot: str
+    version: int = 1
+    session: str | None = None
+    on_behalf_of: str | None = None
+    direction: str = "agent_to_tool"
+    review_id: str | None = None
+    previous_id: str | None = None  # the expired, lapsed or superseded call this one continues
+    proposed: JsonObject | None = None  # {"arguments": …, "input_responses": …}
+    approved: JsonObject | None = None  # same shape; present once a reviewer changed it, else proposed is what is sent
+    decision: JsonObject = field(default_factory=dict)
+    definition_digest: str | None = None
+    outcome: Any = None
+    outcome_kind: str | None = None  # allow · redact · quarantine · error
+    inspection: JsonObject = field(default_factory=dict)  # findings, redactions, why: never values
+    delivered_at: float | None = None
+    dispatched_at: float | None = None
+    answered_at: float | None = None
+    failure: str | None = None
+    resolution: str | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)  # client name, agent_waiting_since …
+
+    @property
+    def to_send(self) -> JsonObject | None:
+        """The form that is sent: approved where a reviewer changed it, else as proposed."""
+        return self.approved if self.approved is not None else self.proposed
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRecord:
+    """One question to people. `binding` is the digest an approval binds (P6); `nonce` makes it this one question."""
+
+    id: str
+    call_id: str
+    kind: ReviewKind
+    state: ReviewState
+    opened_at: float
+    expires_at: float
+    approval: Approval
+    binding: str
+    nonce: str
+    version: int = 1
+    answered_rules: tuple[str, ...] = ()  # the asking rules this review answers (`policy#rule`)
+    undo_until: float | None = None
+    grant_expires_at: float | None = None
+    settled_at: float | None = None
+    settled_by: str | None = None
+    comment: str = ""
+    escalated_to: str | None = None
+    claimed_by: str | None = None
+    claimed_until: float | None = None

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from audit.entry import EntryKind
+from review.model import CallState, ReviewState
+from tests.review.builders import held_output, refund
+from tests.review.console.builders import House
+
+
+def test_the_page_shows_shape_and_findings_and_no_value(house: House) -> None:
+    house.world.park(held_output())
+    html = house.logged_in("sam").get("/q/c-1").text
+    assert "aws_access_key" in html
+    assert "$.result.content[0].text" in html
+    assert "24 characters" in html
+    assert "AKIA" not in html
+
+
+def test_looking_in_clear_needs_a_reason_and_is_recorded(house: House) -> None:
+    house.world.park(held_output())
+    browser = house.logged_in("sam")
+    refused = browser.decide("reveal", page="/q")
+    assert refused.status_code == 422
+    assert "AKIA" not in refused.text
+    shown = browser.decide("reveal", page="/q", why="to judge whether it is real")
+    assert "AKIAABCDEFGHIJKLMNOP" in shown.text
+    assert shown.headers["cache-control"] == "no-store"
+    assert [entry.kind for entry in house.world.records.entries][-1] is EntryKind.OUTPUT_REVEALED
+    assert "AKIA" not in browser.get("/q/c-1").text
+
+
+def test_release_and_destroy_need_a_reason(house: House) -> None:
+    house.world.park(held_output())
+    browser = house.logged_in("sam")
+    for act in ("release", "destroy"):
+        assert browser.decide(act, page="/q").status_code == 422
+    assert browser.decide("release", page="/q", comment="a test key").headers["location"] == "/q/c-1?did=released"
+    assert house.world.call.state is CallState.RELEASED
+
+
+def test_destroying_leaves_nothing_to_show(house: House) -> None:
+    house.world.park(held_output())
+    browser = house.logged_in("sam")
+    assert browser.decide("destroy", page="/q", comment="a real key").status_code == 303
+    assert "The output has been erased." in browser.get("/q/c-1").text
+
+
+def test_who_may_not_release_sees_why_and_no_button(house: House) -> None:
+    house.world.park(held_output())
+    html = house.logged_in("anna").get("/q/c-1").text
+    assert "This needs the role admin or security" in html
+    assert "/release" not in html
+    assert "/reveal" not in html
+    assert house.logged_in("anna").decide("release", page="/q", comment="please").status_code == 403
+    assert house.world.review.state is ReviewState.QUARANTINED
+
+
+def test_releasing_faster_than_anybody_reads_is_refused(house: House) -> None:
+    house.world.park(held_output())
+    browser = house.logged_in("sam")
+    form = browser.fields("/q/c-1")
+    assert browser.post("/q/c-1/release", {**form, "comment": "x"}, wait_sec=0.1).status_code == 409
+
+
+def test_a_waiting_call_has_no_such_page(house: House) -> None:
+    house.world.park(refund())
+    assert house.logged_in("sam").get("/q/c-1").status_code == 404
