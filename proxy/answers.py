@@ -1,0 +1,161 @@
+"""What an agent is told (SEMANTICS §1.18): the decision, the call's id, a public sentence, how to go on.
+
+Rules of this module:
+* Never rule text, values or thresholds: the only text of an operator's that passes is a rule's `agent_message`.
+* A sentence says first whether the call was executed, then what to do; a model reads it, so it says it plainly.
+* `meta` is small and stable: programs read `decision`, `call_id`, `executed`, `ticket`, `retry`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from policies.model import JsonObject
+from proxy.exchange import Answer, AnswerKind
+from redaction.model import Inspection, Outcome
+from review.model import CallRecord
+
+RETRY_AFTER_SEC = 30
+
+
+def denied(call_id: str, agent_message: str | None) -> Answer:
+    text = f"NOT executed: policy does not allow this call (decision deny, call {call_id})."
+    text += f" {agent_message}" if agent_message else " Do not repeat it; choose another way or ask a person."
+    return Answer(AnswerKind.DENIED, call_id, text, meta=_meta("deny", call_id, executed=False))
+
+
+def ticket(call_id: str, issued: str, agent_message: str | None) -> Answer:
+    text = (
+        f"NOT executed: waiting for a person's approval (call {call_id}). To go on, repeat exactly this call later "
+        f"with unchanged arguments, or present the ticket {issued} to the tool interlock_collect. "
+        f"Do not ask again sooner than in {RETRY_AFTER_SEC} seconds, and do other work meanwhile."
+    )
+    if agent_message:
+        text += f" {agent_message}"
+    meta = _meta("require_approval", call_id, executed=False) | {"ticket": issued, "retry_after_sec": RETRY_AFTER_SEC}
+    return Answer(AnswerKind.TICKET, call_id, text, meta=meta, retry_after_sec=RETRY_AFTER_SEC)
+
+
+def executing(call_id: str, issued: str) -> Answer:
+    text = (
+        f"STILL EXECUTING: this call was approved and sent, and has not answered yet (call {call_id}). Repeat exactly "
+        f"this call later, or present the ticket {issued} to the tool interlock_collect, to get its outcome; it is not "
+        "executed again."
+    )
+    meta = _meta("executing", call_id, executed=True) | {"ticket": issued, "retry_after_sec": RETRY_AFTER_SEC}
+    return Answer(AnswerKind.TICKET, call_id, text, meta=meta, retry_after_sec=RETRY_AFTER_SEC)
+
+
+def rejected(call_id: str) -> Answer:
+    text = f"NOT executed: a person rejected this call (call {call_id}). Do not repeat it; choose another way."
+    return Answer(AnswerKind.REJECTED, call_id, text, meta=_meta("rejected", call_id, executed=False))
+
+
+def expired(call_id: str, state: str) -> Answer:
+    text = (
+        f"NOT executed: the approval this call waited for ended without it ({state}, call {call_id}). "
+        "Repeating the call asks again."
+    )
+    return Answer(AnswerKind.EXPIRED, call_id, text, meta=_meta(state, call_id, executed=False))
+
+
+def asked_too_often(call_id: str, reopened_max: int) -> Answer:
+    text = (
+        f"NOT executed: this same call has been put to people {reopened_max} times within a day without an answer "
+        f"(call {call_id}). It is not asked again; speak to the people you work for."
+    )
+    return Answer(AnswerKind.REFUSED, call_id, text, meta=_meta("refused", call_id, executed=False))
+
+
+def held(call_id: str, issued: str) -> Answer:
+    text = (
+        f"EXECUTED, but its output is held for a person's inspection (call {call_id}). Do not repeat it to act again. "
+        f"Once it is released, repeating exactly this call, or presenting the ticket {issued} to the tool "
+        "interlock_collect, returns the output without executing anything."
+    )
+    meta = _meta("quarantined", call_id, executed=True) | {"ticket": issued, "retry_after_sec": RETRY_AFTER_SEC}
+    return Answer(AnswerKind.HELD, call_id, text, meta=meta, retry_after_sec=RETRY_AFTER_SEC)
+
+
+def destroyed(call_id: str) -> Answer:
+    text = f"EXECUTED, but its output was withheld for good after inspection (call {call_id})."
+    return Answer(AnswerKind.HELD, call_id, text, meta=_meta("destroyed", call_id, executed=True))
+
+
+def in_doubt(call_id: str) -> Answer:
+    text = (
+        f"IN DOUBT: the connection to the tool broke after the call may have been sent (call {call_id}). It may or "
+        "may not have been executed, and is not sent again until a person has resolved it. "
+        "Do not repeat it in another form."
+    )
+    return Answer(AnswerKind.IN_DOUBT, call_id, text, meta=_meta("in_doubt", call_id, executed=None), http_status=200)
+
+
+def failed(call_id: str, *, sent: bool) -> Answer:
+    text = (
+        f"FAILED: the tool did not answer this read (call {call_id}); it may be repeated."
+        if sent
+        else f"NOT executed: the tool server could not be reached (call {call_id}); the call may be repeated later."
+    )
+    meta = _meta("failed", call_id, executed=None if sent else False) | {"retry_after_sec": RETRY_AFTER_SEC}
+    return Answer(AnswerKind.FAILED, call_id, text, meta=meta, retry_after_sec=RETRY_AFTER_SEC)
+
+
+def refused(call_id: str, why: str, *, http_status: int = 200, retry_after_sec: int | None = None) -> Answer:
+    """An error or a limit of ours: `why` is a public sentence."""
+    text = f"NOT executed: {why} (call {call_id})." if call_id else f"NOT executed: {why}."
+    return Answer(
+        AnswerKind.REFUSED,
+        call_id,
+        text,
+        meta=_meta("refused", call_id, executed=False),
+        http_status=http_status,
+        retry_after_sec=retry_after_sec,
+    )
+
+
+def result(
+    call_id: str,
+    response: JsonObject,
+    inspection: Inspection | None,
+    *,
+    http_status: int,
+    extra: dict[str, Any],
+    snapshot: str = "",
+) -> Answer:
+    """The tool's inspected response; `_meta` only where something was changed, replayed or edited."""
+    meta: dict[str, Any] = {}
+    if inspection is not None and inspection.outcome is Outcome.REDACT:
+        meta = redaction_details(call_id, inspection, snapshot)
+    if extra:
+        meta = {"call_id": call_id, **meta, **extra}
+    return Answer(AnswerKind.RESULT, call_id, response=response, meta=meta, http_status=http_status)
+
+
+def redaction_details(call_id: str, inspection: Inspection, snapshot: str) -> dict[str, Any]:
+    """The seed's shape (SEMANTICS §1.20): what was taken out, where and why, never the value."""
+    return {
+        "job_id": call_id,
+        "output_safety_decision": inspection.outcome.value.upper(),
+        "original_fields_redacted": len(inspection.redactions),
+        "redaction_details": [
+            {"field": one.path, "reason": one.reason, "action": one.action} for one in inspection.redactions
+        ],
+        "policy_snapshot": snapshot,
+    }
+
+
+def changes_told(record: CallRecord) -> dict[str, Any]:
+    """What a reviewer changed, for the agent: the argument names, so that it reads the result rightly."""
+    if record.approved is None or record.proposed is None:
+        return {}
+    before, after = record.proposed.get("arguments") or {}, record.approved.get("arguments") or {}
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return {
+        "arguments_changed_by_reviewer": changed,
+        "arguments_sent": {name: after[name] for name in changed if name in after},
+    }
+
+
+def _meta(decision: str, call_id: str, *, executed: bool | None) -> dict[str, Any]:
+    return {"decision": decision, "call_id": call_id, "executed": executed}

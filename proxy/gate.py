@@ -1,0 +1,403 @@
+"""The gate: one call's life, sans-io. Events in, commands out; it asks nobody, waits for nothing, knows no clock.
+
+Rules of this module:
+* Rule 1: everything that decides whether bytes may leave for a tool is in this file. The runner only performs.
+* Rule 2: a `Forward` is preceded in its list by the durable `Record` of the decision or of the spent grant (P3, P4).
+* Rule 3: an approval is for exactly this call (P6): at spend the binding is computed anew and the call judged anew.
+* Rule 4: nothing reaches the agent but by `Reply`, and a tool's response only after `ResponseInspected` (P8).
+* Rule 5: an event out of turn raises `OutOfTurn` and changes nothing.
+
+`TURNS` is the table of which events each stage may hear; the diagram in the docs is generated from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any, assert_never
+
+from audit.entry import EntryKind
+from policies.model import Approval, Decision, Direction, Effect, JsonObject, ToolCall
+from proxy import answers
+from proxy.commands import AwaitOutcome, Command, Detach, Forward, Inspect, Park, Record, Reply, Reread
+from proxy.events import (
+    AgentLeft,
+    CallReceived,
+    CallRepeated,
+    ChangeWasLost,
+    Event,
+    OutcomeChanged,
+    PatienceEnded,
+    ResponseInspected,
+    ResponseReceived,
+    ReviewChanged,
+    UpstreamBroke,
+)
+from proxy.exchange import Answer
+from proxy.gate_rows import GateRows
+from proxy.repeats import Repeat, repeat_of
+from redaction.model import Outcome, Surface
+from review.model import CallRecord, CallState, ReviewRecord, ReviewState
+from review.ports import Change
+
+
+class Stage(StrEnum):
+    """Where this gate is between two events."""
+
+    NEW = "new"
+    HELD = "held"  # the agent waits for people
+    STAYING = "staying"  # the agent has gone, but the rule says execute on approval
+    AWAITING = "awaiting"  # the agent waits for what another dispatch of its call brings
+    DISPATCHING = "dispatching"
+    INSPECTING = "inspecting"
+    DONE = "done"
+
+
+TURNS: dict[Stage, tuple[type, ...]] = {
+    Stage.NEW: (CallReceived, CallRepeated),
+    Stage.HELD: (ReviewChanged, PatienceEnded, AgentLeft, ChangeWasLost),
+    Stage.STAYING: (ReviewChanged, PatienceEnded, ChangeWasLost),
+    Stage.AWAITING: (OutcomeChanged, PatienceEnded, AgentLeft),
+    Stage.DISPATCHING: (ResponseReceived, UpstreamBroke, ChangeWasLost),
+    Stage.INSPECTING: (ResponseInspected,),
+    Stage.DONE: (ChangeWasLost,),
+}
+
+
+class OutOfTurn(Exception):
+    """An event this stage cannot hear. Nothing was changed. It is a fault of ours, and refuses the call (P1)."""
+
+    def __init__(self, stage: Stage, event: Event) -> None:
+        super().__init__(f"{type(event).__name__} while {stage.value}")
+
+
+class Gate:
+    """One call's life. `rows` builds what is recorded; `handle` is the whole interface."""
+
+    def __init__(
+        self, rows: GateRows, *, reject_holds_sec: float, reopen_within_sec: float, may_stay: bool = True
+    ) -> None:
+        self.stage = Stage.NEW
+        self.call_id = ""
+        self._rows = rows
+        self._reject_holds_sec = reject_holds_sec
+        self._reopen_within_sec = reopen_within_sec
+        self._may_stay = may_stay  # False where leaving is a cancellation by protocol (2026-07-28)
+        self._call: ToolCall | None = None
+        self._decision: Decision | None = None
+        self._record: CallRecord | None = None
+        self._review: ReviewRecord | None = None
+
+    def handle(self, event: Event) -> list[Command]:
+        """What to do now. Raises: OutOfTurn."""
+        if not isinstance(event, TURNS[self.stage]):
+            raise OutOfTurn(self.stage, event)
+        match event:
+            case CallReceived():
+                return self._received(event)
+            case CallRepeated():
+                return self._repeated(event)
+            case ReviewChanged():
+                return self._review_changed(event)
+            case OutcomeChanged():
+                return self._outcome_changed(event)
+            case PatienceEnded():
+                return self._patience_ended(event)
+            case AgentLeft():
+                return self._agent_left(event)
+            case ChangeWasLost():
+                return self._change_was_lost(event)
+            case ResponseReceived():
+                return self._response_received(event)
+            case UpstreamBroke():
+                return self._upstream_broke(event)
+            case ResponseInspected():
+                return self._response_inspected(event)
+            case _:
+                assert_never(event)
+
+    @property
+    def record(self) -> CallRecord | None:
+        """The call as last kept or read."""
+        return self._record
+
+    # -- a new question ------------------------------------------------------------------------------------------
+
+    def _received(self, event: CallReceived) -> list[Command]:
+        self._call, self._decision = event.call, event.decision
+        decision = event.decision
+        if decision.effect is Effect.REQUIRE_APPROVAL:
+            return self._open_review(event)
+        if decision.effect is Effect.ALLOW:
+            record = self._keep(self._rows.call(event, CallState.DISPATCHING))
+            self.stage = Stage.DISPATCHING
+            return [Record(self._rows.decided(record, event)), Forward(record.id, event.call)]
+        # A deny; or an effect that nobody here enforces, which is refused all the same (P1).
+        record = self._keep(self._rows.call(event, CallState.DENIED))
+        self.stage = Stage.DONE
+        return [Record(self._rows.decided(record, event)), self._reply(self._denied(decision))]
+
+    def _open_review(self, event: CallReceived) -> list[Command]:
+        record = self._rows.call(event, CallState.WAITING)
+        review = self._rows.approval_review(record, event.decision, event.at)
+        record = self._keep(replace(record, review_id=review.id))
+        self._review = review
+        self.stage = Stage.HELD
+        why = "an identical call is waiting" if event.twin_waits else event.decision.reason
+        return [Record(self._rows.asked(record, review, event, why=why)), self._park(record, review)]
+
+    # -- a repeated one ------------------------------------------------------------------------------------------
+
+    def _repeated(self, event: CallRepeated) -> list[Command]:
+        record, review = self._keep(event.record), event.review
+        self._call, self._review = event.call, review
+        match repeat_of(
+            record,
+            review,
+            now=event.at,
+            reject_holds_sec=self._reject_holds_sec,
+            reopen_within_sec=self._reopen_within_sec,
+        ):
+            case Repeat.ATTACH | Repeat.SPEND:
+                assert review is not None  # repeat_of refuses a waiting call that has no question
+                self.stage = Stage.HELD
+                entry = self._rows.teller.simple(
+                    EntryKind.CALL_REATTACHED, record.id, event.at, actor=f"agent:{record.agent}"
+                )
+                return [Record(Change(entries=(entry,), durable=False)), self._park(record, review)]
+            case Repeat.AWAIT_OUTCOME:
+                self.stage = Stage.AWAITING
+                return [AwaitOutcome(record.id, "This call is being executed; waiting for its outcome.")]
+            case Repeat.REPLAY:
+                return self._replay(record, event.at)
+            case Repeat.PLACEHOLDER:
+                return self._finish(answers.held(record.id, self._rows.ticket(record)))
+            case Repeat.SAME_REJECTION:
+                entry = self._rows.teller.simple(
+                    EntryKind.CALL_REATTACHED, record.id, event.at, actor=f"agent:{record.agent}", got="same_rejection"
+                )
+                self.stage = Stage.DONE
+                return [Record(Change(entries=(entry,), durable=False)), self._reply(answers.rejected(record.id))]
+            case Repeat.REFUSE:
+                return self._finish(answers.in_doubt(record.id))
+            case Repeat.REOPEN | Repeat.NEW:
+                # Reached by a ticket only: a repeated call of these states is given to us as CallReceived.
+                if record.state is CallState.DESTROYED:
+                    return self._finish(answers.destroyed(record.id))
+                state = review.state.value if review is not None else record.state.value
+                return self._finish(answers.expired(record.id, state))
+            case other:
+                assert_never(other)
+
+    def _replay(self, record: CallRecord, at: float) -> list[Command]:
+        extra: dict[str, Any] = {"replayed": True, **answers.changes_told(record)}
+        answer = answers.result(record.id, record.outcome, None, http_status=200, extra=extra)
+        self.stage = Stage.DONE
+        return [Reply(answer, on_delivery=self._rows.delivered(record, record.state, at))]
+
+    # -- waiting for people --------------------------------------------------------------------------------------
+
+    def _review_changed(self, event: ReviewChanged) -> list[Command]:
+        record, review = self._keep(event.record), event.review
+        self._review = review
+        if record.state not in (CallState.WAITING, CallState.CLOSED):
+            return self._somebody_else_spent(record)
+        match review.state:
+            case ReviewState.PARKED | ReviewState.APPROVING | ReviewState.APPROVED:
+                return [self._park(record, review)]
+            case ReviewState.SPENDABLE:
+                return self._spend(event)
+            case ReviewState.REJECTED:
+                return self._finish(answers.rejected(record.id))
+            case _:
+                return self._finish(answers.expired(record.id, review.state.value))
+
+    def _somebody_else_spent(self, record: CallRecord) -> list[Command]:
+        if self.stage is Stage.STAYING:
+            self.stage = Stage.DONE
+            return []
+        self.stage = Stage.AWAITING
+        return [AwaitOutcome(record.id, "This call is being executed; waiting for its outcome.")]
+
+    def _spend(self, event: ReviewChanged) -> list[Command]:
+        """SEMANTICS §2.3: judged again now; stricter demands void the approval."""
+        record, review = event.record, event.review
+        call, decision = event.call_now, event.decision_now
+        if call is None or decision is None:
+            raise OutOfTurn(self.stage, event)
+        if decision.effect is Effect.DENY:
+            self.stage = Stage.DONE
+            return [
+                Record(self._rows.voided(record, review, decision, event.at, why="policy now denies it")),
+                self._reply(self._denied(decision)),
+            ]
+        same_definition = (call.definition.digest if call.definition is not None else None) == record.definition_digest
+        if not same_definition or self._rows.binding(record, review) != review.binding:
+            return self._supersede(event, call, decision, why="the call is no longer what was approved")
+        if decision.effect not in (Effect.ALLOW, Effect.REQUIRE_APPROVAL):
+            return self._supersede(event, call, decision, why="policy now demands what nobody approved")
+        new_rules = set(decision.determining) - set(review.answered_rules)
+        if decision.effect is Effect.REQUIRE_APPROVAL and new_rules:
+            return self._supersede(event, call, decision, why="rules ask now that this approval did not answer")
+        self._call = call
+        self.stage = Stage.DISPATCHING
+        return [Record(self._rows.spent(record, review, decision, event.at)), Forward(record.id, call)]
+
+    def _supersede(self, event: ReviewChanged, call: ToolCall, decision: Decision, *, why: str) -> list[Command]:
+        """The old approval is void; the question is asked anew where policy still lets it be asked."""
+        voided = Record(self._rows.voided(event.record, event.review, decision, event.at, why=why))
+        if self.stage is Stage.STAYING:  # nobody is there to wait for a new question
+            self.stage = Stage.DONE
+            return [voided]
+        asked = decision
+        if decision.effect is not Effect.REQUIRE_APPROVAL:
+            asked = replace(decision, effect=Effect.REQUIRE_APPROVAL, approval=event.review.approval, reason=why)
+        return [
+            voided,
+            *self._open_review(CallReceived(call, asked, event.at, continues=event.record.id)),
+        ]
+
+    def _patience_ended(self, event: PatienceEnded) -> list[Command]:
+        record = self._known_record(event)
+        if self.stage is Stage.STAYING:
+            self.stage = Stage.DONE
+            return [Detach(record.id)]
+        entry = self._rows.teller.simple(EntryKind.TICKET_ISSUED, record.id, event.at, closing=event.closing)
+        message = self._decision.agent_message if self._decision is not None else None
+        issued = self._rows.ticket(record)
+        answer = (
+            answers.executing(record.id, issued)
+            if self.stage is Stage.AWAITING
+            else answers.ticket(record.id, issued, message)
+        )
+        self.stage = Stage.DONE
+        return [Record(Change(entries=(entry,), durable=False)), self._reply(answer)]
+
+    def _agent_left(self, event: AgentLeft) -> list[Command]:
+        """SEMANTICS §2.1: leaving ends the agent's wait, not the review."""
+        record = self._known_record(event)
+        waits_on = self.stage is Stage.HELD and self._review is not None
+        stay = waits_on and self._may_stay and self._approval().on_disconnect_execute
+        entry = self._rows.teller.simple(
+            EntryKind.AGENT_LEFT, record.id, event.at, actor=f"agent:{record.agent}", executes_on_approval=stay
+        )
+        self.stage = Stage.STAYING if stay else Stage.DONE
+        return [Record(Change(entries=(entry,), durable=False)), Detach(record.id, stay=stay)]
+
+    def _change_was_lost(self, event: ChangeWasLost) -> list[Command]:
+        """Somebody moved first: an undo, an expiry, a second spender, a person resolving. Look again."""
+        record = self._known_record(event)
+        if self.stage is Stage.DISPATCHING and self._review is not None:
+            self.stage = Stage.HELD
+            return [Reread(record.id)]
+        if self.stage in (Stage.HELD, Stage.STAYING):
+            return [Reread(record.id)]
+        self.stage = Stage.DONE
+        return [self._reply(answers.in_doubt(record.id))]
+
+    def _outcome_changed(self, event: OutcomeChanged) -> list[Command]:
+        record = self._keep(event.record)
+        self._review = event.review
+        match record.state:
+            case CallState.DISPATCHING:
+                return [AwaitOutcome(record.id, "This call is being executed; waiting for its outcome.")]
+            case CallState.ANSWERED | CallState.RELEASED if record.outcome is not None:
+                return self._replay(record, event.at)
+            case CallState.QUARANTINED:
+                return self._finish(answers.held(record.id, self._rows.ticket(record)))
+            case CallState.WAITING | CallState.FAILED_BEFORE_SEND:
+                return self._finish(answers.failed(record.id, sent=False))
+            case CallState.FAILED_AFTER_SEND:
+                return self._finish(answers.failed(record.id, sent=True))
+            case CallState.DESTROYED:
+                return self._finish(answers.destroyed(record.id))
+            case _:
+                return self._finish(answers.in_doubt(record.id))
+
+    # -- the tool's side -----------------------------------------------------------------------------------------
+
+    def _response_received(self, event: ResponseReceived) -> list[Command]:
+        call = self._known_call(event)
+        self.stage = Stage.INSPECTING
+        surface = Surface.ERROR if "error" in event.response else Surface.RESULT
+        return [Inspect(call, event.response, event.http_status, surface)]
+
+    def _upstream_broke(self, event: UpstreamBroke) -> list[Command]:
+        record, call = self._known_record(event), self._known_call(event)
+        self.stage = Stage.DONE
+        if not event.sent:
+            change = self._rows.failed_before_send(record, self._spent_review(), event.why, event.at)
+            return [Record(change), self._reply(answers.failed(record.id, sent=False))]
+        if self._is_read(call):
+            change = self._rows.failed_after_send(record, event.why, event.at)
+            return [Record(change), self._reply(answers.failed(record.id, sent=True))]
+        return [
+            Record(self._rows.in_doubt(record, event.why, event.at)),
+            self._reply(answers.in_doubt(record.id)),
+        ]
+
+    def _response_inspected(self, event: ResponseInspected) -> list[Command]:
+        record, inspection = self._known_record(event), event.inspection
+        self.stage = Stage.DONE
+        if inspection.outcome is Outcome.QUARANTINE:
+            change = self._rows.quarantined(record, event.response, inspection, event.at)
+            return [Record(change), self._reply(answers.held(record.id, self._rows.ticket(record)))]
+        answer = answers.result(
+            record.id,
+            inspection.message,
+            inspection,
+            http_status=event.http_status,
+            extra=answers.changes_told(record),
+            snapshot=record.snapshot,
+        )
+        delivered = self._rows.answered(record, inspection, event.at, delivered=True)
+        undelivered = self._rows.answered(record, inspection, event.at, delivered=False)
+        if inspection.outcome is Outcome.REDACT:
+            # SEMANTICS §3: an outcome that was redacted is durable before the answer.
+            return [
+                Record(undelivered),
+                Reply(answer, on_delivery=self._rows.delivered(record, CallState.ANSWERED, event.at)),
+            ]
+        return [Reply(answer, on_delivery=delivered, otherwise=undelivered)]
+
+    # -- small things --------------------------------------------------------------------------------------------
+
+    def _keep(self, record: CallRecord) -> CallRecord:
+        self._record, self.call_id = record, record.id
+        return record
+
+    def _known_record(self, event: Event) -> CallRecord:
+        if self._record is None:
+            raise OutOfTurn(self.stage, event)
+        return self._record
+
+    def _known_call(self, event: Event) -> ToolCall:
+        if self._call is None:
+            raise OutOfTurn(self.stage, event)
+        return self._call
+
+    def _approval(self) -> Approval:
+        return self._review.approval if self._review is not None else Approval()
+
+    def _spent_review(self) -> ReviewRecord | None:
+        return self._review
+
+    def _is_read(self, call: ToolCall) -> bool:
+        """Labelled `read` by the operator, or an MCP method that reads by definition; a tool's hint is not enough."""
+        labels: JsonObject = self._record.decision if self._record is not None else {}
+        return "read" in labels.get("risk_tags", ()) or (
+            call.method != "tools/call" and call.direction is Direction.AGENT_TO_TOOL
+        )
+
+    def _park(self, record: CallRecord, review: ReviewRecord) -> Park:
+        return Park(record.id, review.id, f"Waiting for a person's approval (call {record.id}).")
+
+    def _denied(self, decision: Decision) -> Answer:
+        return answers.denied(self.call_id, decision.agent_message)
+
+    def _reply(self, answer: Answer) -> Reply:
+        return Reply(answer)
+
+    def _finish(self, answer: Answer) -> list[Command]:
+        self.stage = Stage.DONE
+        return [self._reply(answer)]

@@ -1,0 +1,248 @@
+"""The rows and entries behind each of the gate's commands: what is kept of a call, and the atomic changes to it.
+
+Rules of this module:
+* Pure: ids and keys come in at construction, times with each event.
+* Every change of state is a compare-and-set from the states the gate believes in, with its entry beside it (P13).
+* A quarantined output's review is opened in the very change that holds the output: none is ever held unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from audit.entry import EntryDraft, EntryKind
+from policies.model import Approval, Decision, JsonObject, ToolCall
+from proxy import tickets
+from proxy.events import CallReceived
+from proxy.telling import Teller, decision_json, inspection_json
+from redaction.model import Inspection
+from review.binding import binding, release_binding
+from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState
+from review.ports import Change, InsertCall, InsertReview, MoveCall, MoveReview
+
+RELEASE_EXPIRES_SEC = 7 * 24 * 3600
+
+
+class Naming(Protocol):
+    def call(self) -> str: ...
+    def review(self) -> str: ...
+    def nonce(self) -> str: ...
+
+
+class GateRows:
+    """Builds rows; one per installation, shared by all gates."""
+
+    def __init__(
+        self,
+        *,
+        teller: Teller,
+        ids: Naming,
+        ticket_key: bytes,
+        repeat_key_of: Callable[[ToolCall], str],
+        release_expires_sec: float = RELEASE_EXPIRES_SEC,
+    ) -> None:
+        self.teller = teller
+        self._ids = ids
+        self._ticket_key = ticket_key
+        self._repeat_key_of = repeat_key_of
+        self._release_expires_sec = release_expires_sec
+
+    # -- rows ----------------------------------------------------------------------------------------------------
+
+    def call(self, event: CallReceived, state: CallState) -> CallRecord:
+        call, decision = event.call, event.decision
+        proposed = proposed_of(call)
+        labels: JsonObject = {"twin_waits": True} if event.twin_waits else {}
+        return CallRecord(
+            id=self._ids.call(),
+            agent=call.agent.id,
+            server=call.server,
+            tool=call.tool,
+            method=call.method,
+            state=state,
+            created_at=event.at,
+            updated_at=event.at,
+            repeat_key=self._repeat_key_of(call),
+            proposed_digest=self.teller.commitment(proposed),
+            snapshot=decision.snapshot,
+            session=call.session,
+            on_behalf_of=call.agent.on_behalf_of,
+            direction=call.direction.value,
+            previous_id=event.continues,
+            proposed=proposed,
+            decision=decision_json(decision),
+            definition_digest=call.definition.digest if call.definition is not None else None,
+            dispatched_at=event.at if state is CallState.DISPATCHING else None,
+            labels=labels,
+        )
+
+    def approval_review(self, record: CallRecord, decision: Decision, at: float) -> ReviewRecord:
+        approval = decision.approval if decision.approval is not None else Approval()
+        review = ReviewRecord(
+            id=self._ids.review(),
+            call_id=record.id,
+            kind=ReviewKind.APPROVAL,
+            state=ReviewState.PARKED,
+            opened_at=at,
+            expires_at=at + approval.timeout_sec,
+            approval=approval,
+            binding="",
+            nonce=self._ids.nonce(),
+            answered_rules=decision.determining,
+        )
+        return replace(review, binding=self.binding(record, review))
+
+    def release_review(self, record: CallRecord, inspection: Inspection, at: float) -> ReviewRecord:
+        review = ReviewRecord(
+            id=self._ids.review(),
+            call_id=record.id,
+            kind=ReviewKind.RELEASE,
+            state=ReviewState.QUARANTINED,
+            opened_at=at,
+            expires_at=at + self._release_expires_sec,
+            approval=Approval(),
+            binding="",
+            nonce=self._ids.nonce(),
+            comment=inspection.why,
+        )
+        bound = release_binding(record, expires_at=review.expires_at, nonce=review.nonce)
+        return replace(review, binding=bound)
+
+    def binding(self, record: CallRecord, review: ReviewRecord) -> str:
+        """What an approval of this review is for (P6)."""
+        return binding(record, expires_at=review.expires_at, nonce=review.nonce, rules=review.answered_rules)
+
+    def ticket(self, record: CallRecord) -> str:
+        return tickets.issue(self._ticket_key, record.id, record.agent)
+
+    # -- changes -------------------------------------------------------------------------------------------------
+
+    def decided(self, record: CallRecord, event: CallReceived) -> Change:
+        """The decision of a call that is not asked about; for an allowed one this is also its dispatch mark."""
+        entry = self.teller.decided(
+            record.id,
+            event.call,
+            record.proposed or {},
+            event.decision,
+            event.at,
+            dispatched=record.state is CallState.DISPATCHING,
+        )
+        return Change(rows=(InsertCall(record),), entries=(entry,))
+
+    def asked(self, record: CallRecord, review: ReviewRecord, event: CallReceived, *, why: str) -> Change:
+        entry = self.teller.decided(
+            record.id, event.call, record.proposed or {}, event.decision, event.at, dispatched=False
+        )
+        opened = self.teller.review_opened(review, event.at, why=why)
+        return Change(rows=(InsertCall(record), InsertReview(review)), entries=(entry, opened))
+
+    def spent(self, record: CallRecord, review: ReviewRecord, decision: Decision, at: float) -> Change:
+        """P4: the grant is spent and the call marked dispatching by one compare-and-set."""
+        return Change(
+            rows=(
+                MoveReview(
+                    review.id,
+                    frozenset({ReviewState.SPENDABLE}),
+                    ReviewState.SPENT,
+                    {"settled_at": review.settled_at or at},
+                    version=review.version,
+                ),
+                MoveCall(
+                    record.id,
+                    frozenset({CallState.WAITING}),
+                    CallState.DISPATCHING,
+                    {"dispatched_at": at, "updated_at": at},
+                    version=record.version,
+                ),
+            ),
+            entries=(self.teller.spent(record, review, decision.snapshot, at),),
+        )
+
+    def voided(self, record: CallRecord, review: ReviewRecord, decision: Decision, at: float, *, why: str) -> Change:
+        return Change(
+            rows=(
+                MoveReview(
+                    review.id,
+                    frozenset({ReviewState.SPENDABLE}),
+                    ReviewState.SUPERSEDED,
+                    {"settled_at": at},
+                    version=review.version,
+                ),
+                MoveCall(record.id, frozenset({CallState.WAITING}), CallState.CLOSED, {"updated_at": at}),
+            ),
+            entries=(self.teller.voided(record, review, decision.snapshot, at, why=why),),
+        )
+
+    def failed_before_send(self, record: CallRecord, review: ReviewRecord | None, why: str, at: float) -> Change:
+        """Provably no byte left us: a spent grant becomes spendable again, with its old expiry (SEMANTICS §2)."""
+        entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=False)
+        dispatching = frozenset({CallState.DISPATCHING})
+        if review is None:
+            to, rows = CallState.FAILED_BEFORE_SEND, ()
+        else:
+            to = CallState.WAITING
+            rows = (MoveReview(review.id, frozenset({ReviewState.SPENT}), ReviewState.SPENDABLE, {}),)
+        move = MoveCall(record.id, dispatching, to, {"updated_at": at, "failure": why, "dispatched_at": None})
+        return Change(rows=(move, *rows), entries=(entry,))
+
+    def failed_after_send(self, record: CallRecord, why: str, at: float) -> Change:
+        entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=True)
+        return self._from_dispatching(record, CallState.FAILED_AFTER_SEND, at, entry, failure=why)
+
+    def in_doubt(self, record: CallRecord, why: str, at: float) -> Change:
+        entry = self.teller.simple(EntryKind.CALL_IN_DOUBT, record.id, at)
+        return self._from_dispatching(record, CallState.IN_DOUBT, at, entry, failure=why)
+
+    def answered(self, record: CallRecord, inspection: Inspection, at: float, *, delivered: bool) -> Change:
+        """A released or redacted outcome. A clean one that was delivered need not be kept or awaited (traps T28)."""
+        clean = not inspection.findings and not inspection.redactions
+        fields: JsonObject = {"answered_at": at, "outcome_kind": inspection.outcome.value}
+        if delivered:
+            fields["delivered_at"] = at
+        if not delivered or record.review_id is not None:
+            fields["outcome"] = inspection.message
+        if not clean:
+            fields["inspection"] = inspection_json(inspection)
+        entry = self.teller.answered(record.id, inspection.message, inspection, at)
+        change = self._from_dispatching(record, CallState.ANSWERED, at, entry, **fields)
+        return replace(change, durable=not (clean and delivered))
+
+    def delivered(self, record: CallRecord, state: CallState, at: float) -> Change:
+        """The answer's last byte went out. No entry of its own: the outcome's entry stands already."""
+        return Change(rows=(MoveCall(record.id, frozenset({state}), state, {"delivered_at": at}),), durable=False)
+
+    def quarantined(self, record: CallRecord, response: JsonObject, inspection: Inspection, at: float) -> Change:
+        seen = inspection_json(inspection)
+        review = self.release_review(replace(record, outcome=response, inspection=seen), inspection, at)
+        entry = self.teller.answered(record.id, response, inspection, at)
+        opened = self.teller.review_opened(review, at, why=inspection.why)
+        move = MoveCall(
+            record.id,
+            frozenset({CallState.DISPATCHING}),
+            CallState.QUARANTINED,
+            {
+                "updated_at": at,
+                "answered_at": at,
+                "outcome": response,
+                "outcome_kind": inspection.outcome.value,
+                "inspection": seen,
+                "review_id": review.id,
+            },
+        )
+        return Change(rows=(move, InsertReview(review)), entries=(entry, opened))
+
+    def _from_dispatching(
+        self, record: CallRecord, to: CallState, at: float, entry: EntryDraft, **fields: object
+    ) -> Change:
+        move = MoveCall(record.id, frozenset({CallState.DISPATCHING}), to, {"updated_at": at, **fields})
+        return Change(rows=(move,), entries=(entry,))
+
+
+def proposed_of(call: ToolCall) -> JsonObject:
+    """What is kept of a call's payload: the arguments, and what a multi-round retry added."""
+    kept: JsonObject = {"arguments": call.arguments}
+    if call.input_responses is not None:
+        kept["input_responses"] = call.input_responses
+    return kept

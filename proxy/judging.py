@@ -1,0 +1,97 @@
+"""Judging a call under the current snapshot: the one place that joins policy, inventory and clock.
+
+Rules of this module:
+* The decision point stays pure; what it may know is gathered here and handed over.
+* Without a loaded snapshot nothing is judged: the call is denied by our own rule (P1).
+* A reviewer's edit is a new call and is judged as one (P7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from policies import arguments
+from policies.decide import decide
+from policies.model import Agent, Decision, Direction, JsonObject, OutputRules, ToolCall, ToolDefinition
+from policies.output import rules_for
+from policies.snapshot import PolicySnapshot
+from review.model import CallRecord
+
+
+class Definitions(Protocol):
+    """The inventory, as judging needs it."""
+
+    async def definition(self, server: str, tool: str) -> ToolDefinition | None: ...
+
+
+class Judging:
+    """Implements `review.ports.Judge`, and judges for the runner."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Callable[[], PolicySnapshot],
+        definitions: Definitions,
+        clock: Callable[[], float],
+        validates: Mapping[str, bool],
+        groups: Mapping[str, tuple[str, ...]],
+        ambiguous: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        self._snapshot = snapshot
+        self._definitions = definitions
+        self._clock = clock
+        self._validates = validates
+        self._groups = groups
+        self._ambiguous = ambiguous
+
+    def judge(self, call: ToolCall) -> Decision:
+        """Pure but for the clock; errors in judging are read strictly inside (P10)."""
+        return decide(
+            call,
+            self._snapshot(),
+            at=self._at(),
+            validate_arguments=self._validates.get(call.server, True),
+            ambiguous_rules=self._ambiguous(),
+        )
+
+    def output_rules(self, call: ToolCall) -> OutputRules:
+        return rules_for(call, self._snapshot(), at=self._at())
+
+    async def call_now(self, record: CallRecord) -> ToolCall:
+        """The call in the form that would be sent, with the tool's definition as it is now.
+
+        Raises: ValueError when retention has erased it.
+        """
+        kept = record.to_send
+        if kept is None:
+            raise ValueError(f"call {record.id}: its arguments have been erased by retention")
+        definition = None
+        if record.method == "tools/call":
+            definition = await self._definitions.definition(record.server, record.tool)
+        return ToolCall(
+            server=record.server,
+            tool=record.tool,
+            arguments=kept["arguments"],
+            agent=Agent(record.agent, groups=self._groups.get(record.agent, ()), on_behalf_of=record.on_behalf_of),
+            session=record.session,
+            method=record.method,
+            direction=Direction(record.direction),
+            input_responses=kept.get("input_responses"),
+            definition=definition,
+        )
+
+    async def judge_edit(self, call: CallRecord, arguments_now: JsonObject) -> Decision:
+        """review.ports.Judge. Raises: ValueError naming the path where the arguments do not fit the inputSchema."""
+        now = replace(await self.call_now(call), arguments=arguments_now)
+        if now.definition is not None:
+            try:
+                arguments.check(arguments_now, now.definition.input_schema)
+            except arguments.ArgumentsInvalid as problem:
+                raise ValueError(str(problem)) from problem
+        return self.judge(now)
+
+    def _at(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), tz=UTC)

@@ -1,0 +1,280 @@
+"""One call's life as it is lived: a gate, an exchange, and the performing of commands between them.
+
+Rules of this module:
+* Commands are performed strictly in order; a lost compare-and-set ends the list and is told to the gate (P4).
+* The agent's presence is looked at again just before a grant is spent (traps T5): approving after it has gone
+  executes nothing by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from proxy import answers
+from proxy.commands import AwaitOutcome, Command, Detach, Forward, Inspect, Park, Record, Reply, Reread
+from proxy.events import (
+    AgentLeft,
+    ChangeWasLost,
+    Event,
+    OutcomeChanged,
+    PatienceEnded,
+    ResponseInspected,
+    ResponseReceived,
+    ReviewChanged,
+    UpstreamBroke,
+)
+from proxy.exchange import Answer, Exchange
+from proxy.gate import Gate, Stage
+from proxy.parking import TooManyHeld, Waiter, Woken
+from proxy.tasks import spawn
+from proxy.upstreams.base import Sent, UpstreamFailed
+from review.model import ReviewState
+from review.ports import Change, ChangeLost, StoreDown
+
+if TYPE_CHECKING:
+    from proxy.runner import Runner
+
+log = structlog.get_logger("interlock.life")
+
+
+class Life:
+    """Lives one call; made and kept by the runner."""
+
+    def __init__(self, runner: Runner, exchange: Exchange, gate: Gate) -> None:
+        self.exchange = exchange
+        self.gate = gate
+        self._runner = runner
+        self._waiter: Waiter | None = None
+        self._reply: Reply | None = None
+        self._detached = False
+        self._settled = False
+        self._forwarded = False
+
+    async def run(self, event: Event) -> Answer:
+        """From the first event to the answer. Raises: StoreDown, and whatever a bug raises (the runner refuses)."""
+        try:
+            next_event: Event | None = event
+            while next_event is not None and not self._detached:
+                next_event = await self._perform(self.gate.handle(next_event))
+        finally:
+            self._stand_up()
+        if self._reply is not None:
+            return self._reply.answer
+        return answers.refused(self.gate.call_id, "the agent has gone")  # nobody reads this
+
+    async def _stay(self, event: Event | None) -> None:
+        """Go on without the agent: the rule says execute on approval."""
+        try:
+            while event is not None:
+                event = await self._perform(self.gate.handle(event))
+        except StoreDown as down:
+            log.error("store_down", call=self.gate.call_id, why=str(down))
+            await self.broke(str(down))
+        finally:
+            self._stand_up()
+            self._runner.undelivered(self.gate.call_id)
+
+    async def _perform(self, commands: list[Command]) -> Event | None:
+        """Perform in order; the event that the last one brings, or None when there is nothing more to hear."""
+        for command in commands:
+            match command:
+                case Record(change):
+                    lost = await self._record(change)
+                    if lost is not None:
+                        return lost
+                case Forward():
+                    return await self._forward(command)
+                case Inspect():
+                    return await self._inspect(command)
+                case Park():
+                    return await self._park(command)
+                case AwaitOutcome():
+                    return await self._await_outcome(command)
+                case Reread(call_id):
+                    return await self._review_event(call_id)
+                case Reply():
+                    self._answer(command)
+                case Detach(call_id, stay):
+                    self._detach(call_id, stay=stay)
+        return None
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    async def _record(self, change: Change) -> ChangeWasLost | None:
+        runner = self._runner
+        try:
+            if change.durable:
+                await runner.records.apply(change)
+            else:
+                runner.records.submit(change)
+        except ChangeLost as lost:
+            return ChangeWasLost(lost.found, runner.clock())
+        runner.recorded(change, self)
+        return None
+
+    async def _forward(self, command: Forward) -> Event:
+        sent = Sent()
+        self._forwarded = True
+        clock = self._runner.clock
+        try:
+            dispatched = await self.exchange.dispatch(command.call, sent)
+        except UpstreamFailed as failure:
+            return UpstreamBroke(failure.why, failure.sent or sent.happened, clock())
+        return ResponseReceived(dispatched.response, dispatched.http_status, clock())
+
+    async def _inspect(self, command: Inspect) -> Event:
+        runner = self._runner
+        rules = runner.output_rules(command.call)
+        definition = command.call.definition
+        inspection = await runner.inspectors.inspect(
+            command.response,
+            rules=rules,
+            surface=command.surface,
+            output_schema=definition.output_schema if definition is not None else None,
+        )
+        return ResponseInspected(command.response, command.http_status, inspection, runner.clock())
+
+    async def _park(self, command: Park) -> Event:
+        waiter = self._sit_down(command.call_id, command.message)
+        if waiter is None:
+            return PatienceEnded(self._runner.clock())
+        return await self._woken(waiter, command.call_id, outcome=False)
+
+    async def _await_outcome(self, command: AwaitOutcome) -> Event:
+        waiter = self._sit_down(command.call_id, command.message)
+        if waiter is None:
+            return PatienceEnded(self._runner.clock())
+        return await self._woken(waiter, command.call_id, outcome=True)
+
+    async def _woken(self, waiter: Waiter, call_id: str, *, outcome: bool) -> Event:
+        clock = self._runner.clock
+        match await waiter.woken(clock()):
+            case Woken.LEFT:
+                now = clock()
+                self._runner.parking.learn_departure(self.exchange.client, now - waiter.since)
+                return AgentLeft(now)
+            case Woken.PATIENCE:
+                return PatienceEnded(clock())
+            case Woken.CLOSING:
+                return PatienceEnded(clock(), closing=True)
+            case Woken.BELL:
+                return await (self._outcome_event(call_id) if outcome else self._review_event(call_id))
+
+    async def _review_event(self, call_id: str) -> Event:
+        """The call and its review read anew; judged again where the grant could be spent now."""
+        runner = self._runner
+        record = await runner.records.call(call_id)
+        review = await runner.records.review(record.review_id) if record and record.review_id else None
+        if record is None or review is None:
+            raise StoreDown(f"call {call_id} or its review is missing from the store")
+        runner.still_open(record, review)
+        if review.state is not ReviewState.SPENDABLE:
+            return ReviewChanged(record, review, runner.clock())
+        call_now = await runner.judging.call_now(record)
+        decision = runner.judging.judge(call_now)
+        if self.exchange.left.is_set() and self.gate.stage is Stage.HELD:
+            return AgentLeft(runner.clock())
+        return ReviewChanged(record, review, runner.clock(), call_now, decision)
+
+    async def _outcome_event(self, call_id: str) -> Event:
+        runner = self._runner
+        record = await runner.records.call(call_id)
+        if record is None:
+            raise StoreDown(f"call {call_id} is missing from the store")
+        review = await runner.records.review(record.review_id) if record.review_id else None
+        return OutcomeChanged(record, review, runner.clock())
+
+    # -- waiting and answering -----------------------------------------------------------------------------------
+
+    def _sit_down(self, call_id: str, message: str) -> Waiter | None:
+        """The one waiter of this life, for this call; None when too many are held: answered with a ticket at once."""
+        if self._waiter is not None and self._waiter.call_id == call_id:
+            return self._waiter
+        self._stand_up()
+        staying = self.gate.stage is Stage.STAYING
+        runner = self._runner
+        try:
+            self._waiter = runner.parking.sit_down(
+                call_id,
+                client=self.exchange.client,
+                left=None if staying else self.exchange.left,
+                patience_sec=_STAY_SEC if staying else None,
+            )
+        except TooManyHeld:
+            return None
+        runner.attach(call_id, self)
+        self.exchange.parked(call_id, message)
+        return self._waiter
+
+    def _stand_up(self) -> None:
+        if self._waiter is not None:
+            self._runner.parking.stand_up(self._waiter)
+            self._waiter = None
+
+    def _answer(self, reply: Reply) -> None:
+        self._reply = reply
+        call_id = reply.answer.call_id
+        if self.exchange.left.is_set() or (reply.on_delivery is None and reply.otherwise is None):
+            self._runner.detach(call_id, self)
+            self.settle(delivered=False)
+        else:
+            self._runner.attach(call_id, self)
+
+    def settle(self, *, delivered: bool) -> None:
+        """The door knows whether the answer went out: record which it was, once, unawaited."""
+        reply = self._reply
+        if reply is None or self._settled:
+            return
+        self._settled = True
+        change = reply.on_delivery if delivered else reply.otherwise
+        if delivered:
+            self._runner.recent.drop(reply.answer.call_id)
+        if change is None:
+            return
+        try:
+            self._runner.records.submit(change)
+        except StoreDown as down:
+            log.error("outcome_not_recorded", call=reply.answer.call_id, why=str(down))
+            return
+        self._runner.parking.ring(reply.answer.call_id)
+
+    def _detach(self, call_id: str, *, stay: bool) -> None:
+        self._runner.detach(call_id, self)
+        self._stand_up()
+        self._detached = True
+        if stay:
+            spawn(self._stay_for(call_id), name=f"stay:{call_id}")
+
+    async def _stay_for(self, call_id: str) -> None:
+        self._detached = False
+        await self._stay(await self._park(Park(call_id, "", "")))
+
+    # -- when something broke ------------------------------------------------------------------------------------
+
+    async def refuse(self, why: str, *, retry_after_sec: int | None) -> Answer:
+        """Close the call as safely as it can be: in doubt if it may have been sent."""
+        doubtful = await self.broke(why)
+        self._runner.detach(self.gate.call_id, self)
+        if doubtful:
+            return answers.in_doubt(self.gate.call_id)
+        return answers.refused(self.gate.call_id, why, retry_after_sec=retry_after_sec)
+
+    async def broke(self, why: str) -> bool:
+        """Leave a call that may have been sent `in_doubt`. True if it may have been sent."""
+        self._stand_up()
+        if not self._forwarded or self._reply is not None:
+            return False
+        record = self.gate.record
+        if record is not None:
+            try:
+                await self._runner.records.apply(self._runner.rows.in_doubt(record, why, self._runner.clock()))
+            except (ChangeLost, StoreDown, asyncio.CancelledError) as problem:
+                # Recovery at the next start finds it dispatching and says the same.
+                log.error("doubt_not_recorded", call=record.id, why=str(problem))
+        return True
+
+
+_STAY_SEC = 400 * 24 * 3600.0

@@ -1,0 +1,99 @@
+"""What an identical call gets, by where the earlier one is: the table of SEMANTICS §2.2 as data.
+
+Rules of this module:
+* Pure. The table is closed: a state without a row is an error when the module is loaded, not a surprise at night.
+* It speaks only of earlier calls whose waiter has gone. While that one waits, a twin is a call of its own.
+* The key has no policy version in it, and no session: the same agent asking the same is the same question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from enum import StrEnum
+
+from policies.model import JsonObject, ToolCall
+from review.model import CallRecord, CallState, ReviewRecord, ReviewState
+
+
+class Repeat(StrEnum):
+    """What happens to the identical call."""
+
+    NEW = "new"
+    ATTACH = "attach"
+    SPEND = "spend"
+    AWAIT_OUTCOME = "await_outcome"
+    REPLAY = "replay"
+    PLACEHOLDER = "placeholder"
+    SAME_REJECTION = "same_rejection"
+    REFUSE = "refuse"
+    REOPEN = "reopen"
+
+
+BY_CALL_STATE: dict[CallState, Repeat] = {
+    CallState.DENIED: Repeat.NEW,
+    CallState.DISPATCHING: Repeat.AWAIT_OUTCOME,
+    CallState.ANSWERED: Repeat.REPLAY,  # only while not delivered
+    CallState.FAILED_BEFORE_SEND: Repeat.NEW,
+    CallState.FAILED_AFTER_SEND: Repeat.NEW,
+    CallState.IN_DOUBT: Repeat.REFUSE,
+    CallState.RESOLVED: Repeat.NEW,
+    CallState.QUARANTINED: Repeat.PLACEHOLDER,
+    CallState.RELEASED: Repeat.REPLAY,  # only while not delivered
+    CallState.DESTROYED: Repeat.NEW,
+}
+
+BY_REVIEW_STATE: dict[ReviewState, Repeat] = {
+    ReviewState.PARKED: Repeat.ATTACH,
+    ReviewState.APPROVING: Repeat.ATTACH,
+    ReviewState.APPROVED: Repeat.ATTACH,
+    ReviewState.SPENDABLE: Repeat.SPEND,
+    ReviewState.SPENT: Repeat.AWAIT_OUTCOME,
+    ReviewState.REJECTED: Repeat.SAME_REJECTION,  # only for `reject_holds_sec`
+    ReviewState.EXPIRED: Repeat.REOPEN,
+    ReviewState.SUPERSEDED: Repeat.REOPEN,
+    ReviewState.STOPPED: Repeat.NEW,
+    ReviewState.LAPSED: Repeat.REOPEN,
+}
+
+_RELEASE_ONLY = {ReviewState.QUARANTINED, ReviewState.RELEASED, ReviewState.DESTROYED}
+if set(BY_CALL_STATE) != set(CallState) - {CallState.WAITING, CallState.CLOSED}:
+    raise AssertionError("proxy.repeats: a call state has no row")
+if set(BY_REVIEW_STATE) != set(ReviewState) - _RELEASE_ONLY:
+    raise AssertionError("proxy.repeats: a review state has no row")
+
+
+def repeat_of(
+    record: CallRecord, review: ReviewRecord | None, *, now: float, reject_holds_sec: float, reopen_within_sec: float
+) -> Repeat:
+    """The row of the table for an earlier call whose waiter has gone."""
+    if record.state in (CallState.WAITING, CallState.CLOSED):
+        if review is None:
+            return Repeat.REFUSE  # a waiting call without its question: ours to mend, never to guess about (P1)
+        row = BY_REVIEW_STATE.get(review.state, Repeat.REFUSE)
+        settled_at = review.settled_at or record.updated_at
+        if row is Repeat.SAME_REJECTION and now - settled_at >= reject_holds_sec:
+            return Repeat.NEW
+        if row is Repeat.REOPEN and now - settled_at >= reopen_within_sec:
+            return Repeat.NEW
+        return row
+    row = BY_CALL_STATE[record.state]
+    if row is Repeat.REPLAY and (record.delivered_at is not None or record.outcome is None):
+        return Repeat.NEW
+    return row
+
+
+def repeat_key(key: bytes, call: ToolCall, canonical: Callable[[object], bytes], arguments: JsonObject) -> str:
+    """The name under which identical calls find each other; `arguments` are the call's without its volatile paths."""
+    identity = [
+        call.agent.id,
+        call.agent.on_behalf_of,
+        call.server,
+        call.tool,
+        call.method,
+        call.direction.value,
+        arguments,
+        call.input_responses,
+    ]
+    return hmac.new(key, b"interlock repeat v1\x00" + canonical(identity), hashlib.sha256).hexdigest()

@@ -1,0 +1,128 @@
+"""A program's way to the reviewers' side: the public API over HTTP, as a logged-in reviewer and no other way.
+
+Rules of this module:
+* Standard library only, no proxies from the environment, no redirects, bounded answers.
+* An act names the version and digest that `show` gave: what is approved is what was looked at.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from policies.model import JsonObject
+from proxy.wire import strict_json
+
+ANSWER_BYTES_MAX = 32 * 1024 * 1024
+TIMEOUT_SEC = 30
+
+
+class Unreachable(Exception):
+    """The reviewers' listener did not answer; the text says where it was looked for."""
+
+
+class Refused(Exception):
+    """The reviewers' listener said no. `code` is the API's word for why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ReviewerClient:
+    """One reviewer at one gate."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url = url.rstrip("/")
+        self.token = token
+
+    def login(self, name: str, password: str) -> JsonObject:
+        """Begin a session. Raises: Refused, Unreachable."""
+        return self._begin("/login", {"name": name, "password": password})
+
+    def use_link(self, link_token: str, password: str) -> JsonObject:
+        """Use a one-time login link up and set a password. Raises: Refused, Unreachable."""
+        return self._begin("/login/link", {"token": link_token, "password": password})
+
+    def queue(self) -> JsonObject:
+        return self._ask("GET", "/approvals")
+
+    def show(self, call_or_review_id: str) -> JsonObject:
+        return self._ask("GET", f"/approvals/{quote(call_or_review_id, safe='')}")
+
+    def act(self, act: str, shown: JsonObject, **more: Any) -> JsonObject:
+        """Do `act` on exactly what `shown` (an answer of `show`) showed. Raises: Refused, Unreachable."""
+        review = shown["review"]
+        body = {"version": review["version"], "shown": shown["shown"], **more}
+        return self._ask("POST", f"/approvals/{quote(review['id'], safe='')}/{act}", body)
+
+    def _begin(self, path: str, body: JsonObject) -> JsonObject:
+        answer = self._ask("POST", path, body)
+        self.token = answer["token"]
+        return answer
+
+    def _ask(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or parts.hostname is None:
+            raise Unreachable(f"{self.url!r} is not an address of a reviewers' listener")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SEC)
+        headers = {"Accept": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            connection.request(
+                method, f"/api/v1{path}", body=None if body is None else json.dumps(body).encode(), headers=headers
+            )
+            response = connection.getresponse()
+            raw = response.read(ANSWER_BYTES_MAX + 1)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"no reviewers' listener answers at {self.url}: {error}") from error
+        finally:
+            connection.close()
+        return _read(response.status, raw)
+
+
+def _read(status: int, raw: bytes) -> JsonObject:
+    try:
+        limits = strict_json.JsonLimits(bytes_max=ANSWER_BYTES_MAX, keys_max=2_000_000)
+        answer = strict_json.read(raw, limits, exact=True)
+    except strict_json.StrictJsonError as problem:
+        raise Unreachable(f"what answers there is no reviewers' listener (status {status})") from problem
+    if not isinstance(answer, dict):
+        raise Unreachable(f"what answers there is no reviewers' listener (status {status})")
+    error = answer.get("error")
+    if isinstance(error, dict):
+        raise Refused(str(error.get("code", "")), str(error.get("message", "")))
+    return answer
+
+
+def save_session(file: Path, url: str, token: str) -> None:
+    """Keep a session for the next command, readable by this user only."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sessions = load_sessions(file) | {url: token}
+    temporary = file.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    with open(temporary, "x", opener=_private, encoding="utf-8") as out:
+        json.dump(sessions, out)
+    temporary.replace(file)
+
+
+def load_sessions(file: Path) -> dict[str, str]:
+    """Sessions kept by address; none if there is no file or it is not ours to read."""
+    try:
+        kept = strict_json.read(file.read_bytes())
+    except (FileNotFoundError, strict_json.StrictJsonError):
+        return {}
+    return {str(url): str(token) for url, token in kept.items()} if isinstance(kept, dict) else {}
+
+
+def _private(path: str, flags: int) -> int:
+    import os
+
+    return os.open(path, flags, 0o600)

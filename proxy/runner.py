@@ -1,0 +1,323 @@
+"""The runner: performs the gate's commands and feeds it what happened. The only thing doors know of the core.
+
+Rules of this module:
+* It decides nothing. Order is the gate's: commands are performed from first to last, each awaited.
+* Whatever goes wrong here refuses the call (P1). The one catch-all of the product is in `call`.
+* A call that was being dispatched when something broke is left `in_doubt`, never silently forgotten (P5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from audit.entry import EntryDraft, EntryKind
+from policies.model import Decision, Direction, JsonObject, OutputRules, ToolCall
+from proxy import answers, tickets
+from proxy.config import Parking as ParkingConfig
+from proxy.events import CallReceived, CallRepeated
+from proxy.exchange import Answer, Exchange
+from proxy.gate import Gate
+from proxy.gate_rows import GateRows, proposed_of
+from proxy.life import Life
+from proxy.parking import Parking
+from proxy.recent import Recent
+from proxy.repeats import Repeat, repeat_of
+from redaction.model import Inspection, Surface
+from review.model import CallRecord, CallState, ReviewRecord
+from review.ports import Change, InsertCall, InsertReview, MoveCall, Records, StoreDown
+
+log = structlog.get_logger("interlock.runner")
+
+REOPEN_WITHIN_SEC = 24 * 3600
+MODERN = "2026-07-28"
+
+
+class Inspects(Protocol):
+    async def inspect(
+        self, message: object, *, rules: OutputRules, surface: Surface, output_schema: JsonObject | None = None
+    ) -> Inspection: ...
+
+
+class Judges(Protocol):
+    """Judging, as `proxy/judging.py` does it."""
+
+    def judge(self, call: ToolCall) -> Decision: ...
+    def output_rules(self, call: ToolCall) -> OutputRules: ...
+    async def call_now(self, record: CallRecord) -> ToolCall: ...
+
+
+class Runner:
+    """One per process. `call` never raises but CancelledError."""
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        judging: Judges,
+        inspectors: Inspects,
+        parking: Parking,
+        rows: GateRows,
+        config: ParkingConfig,
+        clock: Callable[[], float],
+        ticket_key: bytes,
+        repeat_key_of: Callable[[ToolCall], str],
+        ids: Callable[[], str],
+    ) -> None:
+        self.records = records
+        self.judging = judging
+        self.inspectors = inspectors
+        self.parking = parking
+        self.rows = rows
+        self.config = config
+        self.clock = clock
+        self.recent = Recent()
+        self._ticket_key = ticket_key
+        self._repeat_key_of = repeat_key_of
+        self._new_call_id = ids
+        self._attached: dict[str, Life] = {}
+        self._open_by_call: dict[str, str] = {}
+        self._open_by_agent: dict[str, int] = {}
+        parking.listen(self._rung)
+
+    # -- for doors -----------------------------------------------------------------------------------------------
+
+    async def call(self, exchange: Exchange) -> Answer:
+        """The whole life of one judged request."""
+        life = Life(self, exchange, self._gate(exchange))
+        return await self._guarded(life, self._begin(exchange, life))
+
+    async def collect(self, exchange: Exchange) -> Answer:
+        """A ticket presented without the call itself (tool `interlock_collect`)."""
+        life = Life(self, exchange, self._gate(exchange))
+        return await self._guarded(life, self._present(exchange, life, any_tool=True))
+
+    async def judge(self, call: ToolCall) -> Decision:
+        """Judge and record durably without forwarding: for requests inside a result. Raises: StoreDown."""
+        decision = self.judging.judge(call)
+        entry = self.rows.teller.decided(
+            self._new_call_id(), call, proposed_of(call), decision, self.clock(), dispatched=False
+        )
+        await self.records.apply(Change(entries=(entry,)))
+        return decision
+
+    def output_rules(self, call: ToolCall) -> OutputRules:
+        return self.judging.output_rules(call)
+
+    def note(self, *, agent: str, server: str, method: str, direction: Direction, outcome: str) -> None:
+        """Record noted traffic, unawaited. Raises: StoreDown (then the door refuses: no record, no call)."""
+        body = {"server": server, "method": method, "direction": direction.value, "outcome": outcome}
+        self.records.submit(
+            Change(
+                entries=(EntryDraft(EntryKind.CALL_NOTED, self.clock(), f"agent:{agent}", None, body),), durable=False
+            )
+        )
+
+    def refused(self, *, agent: str | None, server: str, method: str | None, why: str, status: int) -> None:
+        """Record what a door would not read. A store that is down does not make the refusal less of one."""
+        body = {"server": server, "method": method, "why": why[:300], "status": status}
+        entry = EntryDraft(EntryKind.CALL_REFUSED, self.clock(), f"agent:{agent or '?'}", None, body)
+        try:
+            self.records.submit(Change(entries=(entry,), durable=False))
+        except StoreDown as down:
+            log.warning("refusal_not_recorded", why=str(down))
+
+    def delivered(self, call_id: str) -> None:
+        """The answer's last byte was written and the agent had not left."""
+        life = self._attached.pop(call_id, None)
+        if life is not None:
+            life.settle(delivered=True)
+
+    def undelivered(self, call_id: str) -> None:
+        """The answer could not be written: its outcome is kept for the identical call."""
+        life = self._attached.pop(call_id, None)
+        if life is not None:
+            life.settle(delivered=False)
+
+    # -- start and recovery --------------------------------------------------------------------------------------
+
+    async def recover(self) -> int:
+        """At start: what was being dispatched when we died is in doubt (P5); what was parked stays parked.
+
+        Returns how many calls were left in doubt. Raises: StoreDown.
+        """
+        now = self.clock()
+        doubtful = 0
+        while batch := await self.records.calls_in([CallState.DISPATCHING], limit=500):
+            for record in batch:
+                await self.records.apply(self.rows.in_doubt(record, "the gate stopped while this was being sent", now))
+                doubtful += 1
+        self.recent.load(await self.records.unsettled(since=now - REOPEN_WITHIN_SEC))
+        for listed in await self.records.open_reviews(limit=self.config.open_reviews_max):
+            self._count_open(listed.call.id, listed.call.agent)
+        return doubtful
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _gate(self, exchange: Exchange) -> Gate:
+        return Gate(
+            self.rows,
+            reject_holds_sec=self.config.reject_holds_sec,
+            reopen_within_sec=REOPEN_WITHIN_SEC,
+            may_stay=exchange.client.revision < MODERN,
+        )
+
+    async def _guarded(self, life: Life, work: object) -> Answer:
+        """The top of a call: every failure refuses, and one that happened while sending is named as doubt."""
+        try:
+            return await work  # type: ignore[misc,no-any-return]  # always one of our coroutines
+        except asyncio.CancelledError:
+            await asyncio.shield(life.broke("the gate was stopped while this was being sent"))
+            raise
+        except StoreDown as down:
+            log.error("store_down", call=life.gate.call_id, why=str(down))
+            return await life.refuse("the record cannot be written at the moment", retry_after_sec=30)
+        except Exception as error:
+            log.error("call_failed", call=life.gate.call_id, error=repr(error), exc_info=error)
+            return await life.refuse("an error of the gate's own; it has been recorded", retry_after_sec=None)
+
+    async def _begin(self, exchange: Exchange, life: Life) -> Answer:
+        if exchange.ticket is not None:
+            return await self._present(exchange, life, any_tool=False)
+        now = self.clock()
+        key = self._repeat_key_of(exchange.call)
+        earlier = await self._earlier(key, now)
+        if earlier.repeated is not None:
+            record, review = earlier.repeated
+            return await life.run(CallRepeated(exchange.call, record, review, now))
+        decision = self.judging.judge(exchange.call)
+        if decision.effect.value == "require_approval":
+            refusal = self._refuse_review(exchange.call.agent.id, earlier)
+            if refusal is not None:
+                return refusal
+        return await life.run(
+            CallReceived(exchange.call, decision, now, continues=earlier.continues, twin_waits=earlier.twin_waits)
+        )
+
+    async def _present(self, exchange: Exchange, life: Life, *, any_tool: bool) -> Answer:
+        """A ticket instead of the call: it names the earlier call, and where that is decides (SEMANTICS §2.2)."""
+        call = exchange.call
+        call_id = tickets.read(self._ticket_key, exchange.ticket or "", call.agent.id)
+        record = await self.records.call(call_id) if call_id is not None else None
+        if record is None or record.server != call.server:
+            return answers.refused("", "this ticket is not one of yours for this server")
+        if not any_tool and (record.tool, record.method) != (call.tool, call.method):
+            return answers.refused(record.id, "this ticket is for a call of another tool")
+        if any_tool and record.method != "tools/call":
+            return answers.refused(record.id, f"this ticket is for {record.method}: repeat that request instead")
+        if record.id in self._attached:
+            return answers.refused(record.id, "this call is being waited for already", retry_after_sec=30)
+        if record.delivered_at is not None:
+            return answers.refused(record.id, "the outcome of this call has been delivered already")
+        review = await self._review_of(record)
+        try:
+            call_now = await self.judging.call_now(record)
+        except ValueError:
+            return answers.refused(record.id, "this call is too old and has been erased")
+        return await life.run(CallRepeated(call_now, record, review, self.clock()))
+
+    async def _review_of(self, record: CallRecord) -> ReviewRecord | None:
+        return await self.records.review(record.review_id) if record.review_id is not None else None
+
+    async def _earlier(self, key: str, now: float) -> _Earlier:
+        """What stands in the way of a new call of this key."""
+        found = _Earlier()
+        for record in await self._candidates(key, now):
+            if record.id in self._attached:
+                found.twin_waits = True
+                continue
+            review = await self._review_of(record)
+            row = repeat_of(
+                record,
+                review,
+                now=now,
+                reject_holds_sec=self.config.reject_holds_sec,
+                reopen_within_sec=REOPEN_WITHIN_SEC,
+            )
+            if row is Repeat.NEW:
+                continue
+            if row is Repeat.REOPEN:
+                found.reopened += 1
+                found.continues = found.continues or record.id
+                continue
+            found.repeated = (record, review)
+            break
+        return found
+
+    async def _candidates(self, key: str, now: float) -> list[CallRecord]:
+        if not self.recent.is_complete:
+            return list(await self.records.latest_by_key(key, since=now - REOPEN_WITHIN_SEC))
+        ids = self.recent.ids(key)
+        if not ids:
+            return []
+        return [record for record in [await self.records.call(one) for one in ids] if record is not None]
+
+    def _refuse_review(self, agent: str, earlier: _Earlier) -> Answer | None:
+        """The caps on questions (P14)."""
+        config = self.config
+        if earlier.reopened >= config.reopen_max and earlier.continues is not None:
+            return answers.asked_too_often(earlier.continues, config.reopen_max)
+        if len(self._open_by_call) >= config.open_reviews_max:
+            return answers.refused("", "too many calls wait for people at the moment", retry_after_sec=60)
+        if self._open_by_agent.get(agent, 0) >= config.open_reviews_per_agent_max:
+            return answers.refused("", "too many of your calls wait for people already", retry_after_sec=60)
+        return None
+
+    # -- what a Life tells ---------------------------------------------------------------------------------------
+
+    def recorded(self, change: Change, life: Life) -> None:
+        """Keep the in-memory views true after a change committed."""
+        for row in change.rows:
+            match row:
+                case InsertCall(call):
+                    if call.state is not CallState.DENIED:
+                        self.recent.add(call.repeat_key, call.id)
+                        self.attach(call.id, life)
+                case InsertReview(review):
+                    self._count_open(review.call_id, life.exchange.call.agent.id)
+                case MoveCall(call_id, _, to, _):
+                    if to in (CallState.FAILED_BEFORE_SEND, CallState.FAILED_AFTER_SEND):
+                        self.recent.drop(call_id)
+                    self.parking.ring(call_id)
+                case _:
+                    pass
+
+    def attach(self, call_id: str, life: Life) -> None:
+        self._attached.setdefault(call_id, life)
+
+    def detach(self, call_id: str, life: Life) -> None:
+        if self._attached.get(call_id) is life:
+            del self._attached[call_id]
+
+    def _count_open(self, call_id: str, agent: str) -> None:
+        if call_id not in self._open_by_call:
+            self._open_by_call[call_id] = agent
+            self._open_by_agent[agent] = self._open_by_agent.get(agent, 0) + 1
+
+    def _rung(self, call_id: str) -> None:
+        """A review of this call changed: it is counted anew when it is next read as open."""
+        agent = self._open_by_call.pop(call_id, None)
+        if agent is not None:
+            self._open_by_agent[agent] -= 1
+            if not self._open_by_agent[agent]:
+                del self._open_by_agent[agent]
+
+    def still_open(self, record: CallRecord, review: ReviewRecord) -> None:
+        """A waiter read its review again and it is still a question: it counts again."""
+        if review.state.is_open:
+            self._count_open(record.id, record.agent)
+
+
+class _Earlier:
+    """What was found of earlier identical calls."""
+
+    __slots__ = ("continues", "reopened", "repeated", "twin_waits")
+
+    def __init__(self) -> None:
+        self.repeated: tuple[CallRecord, ReviewRecord | None] | None = None
+        self.continues: str | None = None
+        self.reopened = 0
+        self.twin_waits = False

@@ -1,0 +1,96 @@
+"""Judging joins policy, inventory and clock, and hands the decision point a whole call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from policies.model import Effect, OutputRules, ToolDefinition
+from policies.schema import load_snapshot
+from policies.snapshot import PolicySnapshot
+from proxy.events import CallReceived
+from proxy.judging import Judging
+from review.model import CallRecord, CallState
+from tests.proxy.builders import T0, ask, refund, rows
+
+POLICY = """
+facts:
+  amount: {path: $.args.amount, tools: ["payments/*"], min: 0}
+classify:
+  - {tools: ["payments/*"], topics: [job.refund.process], risk_tags: [financial]}
+rules:
+  - {id: over-100, match: {topics: ["job.refund.*"]}, condition: "amount > 100", decision: require_approval, reason: R}
+  - {id: small, match: {topics: ["job.refund.*"], groups: [support]}, decision: allow}
+output:
+  - {id: notes, match: {topics: ["job.refund.*"]}, fields: [{path: $.internal_notes, do: remove, reason: Internal}]}
+"""
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"amount": {"type": "number"}, "customer_id": {"type": "string"}},
+    "required": ["amount"],
+}
+
+
+class Tools:
+    async def definition(self, server: str, tool: str) -> ToolDefinition | None:
+        return ToolDefinition(tool, "d1", SCHEMA)
+
+
+def judging(snapshot: PolicySnapshot | None = None, **how: Any) -> Judging:
+    loaded = snapshot or load_snapshot({"refunds.yaml": POLICY})
+    return Judging(
+        snapshot=lambda: loaded,
+        definitions=Tools(),
+        clock=lambda: T0,
+        validates=how.get("validates", {}),
+        groups={"demo": ("support",)},
+    )
+
+
+def kept(amount: Any = 250, **changes: Any) -> CallRecord:
+    record = rows().call(CallReceived(refund(amount), ask(), T0), CallState.WAITING)
+    return replace(record, **changes)
+
+
+async def test_a_kept_call_is_judged_in_the_form_that_would_be_sent_with_its_agents_groups_and_todays_tool() -> None:
+    call = await judging().call_now(kept(approved={"arguments": {"amount": 80}}))
+    assert call.arguments == {"amount": 80}
+    assert call.agent.groups == ("support",)
+    assert call.definition is not None
+    assert call.definition.digest == "d1"
+    assert judging().judge(call).effect is Effect.ALLOW
+
+
+async def test_a_call_that_retention_erased_cannot_be_judged() -> None:
+    with pytest.raises(ValueError, match="erased"):
+        await judging().call_now(kept(proposed=None))
+
+
+async def test_a_request_that_is_no_tool_call_has_no_definition() -> None:
+    call = await judging().call_now(kept(method="resources/read", tool="mcp.resources/read"))
+    assert call.definition is None
+
+
+async def test_p07_an_edit_is_judged_as_a_call_of_its_own() -> None:
+    assert (await judging().judge_edit(kept(), {"amount": 9_900})).effect is Effect.REQUIRE_APPROVAL
+    assert (await judging().judge_edit(kept(), {"amount": 20})).effect is Effect.ALLOW
+
+
+async def test_p07_an_edit_that_does_not_fit_the_tool_says_where() -> None:
+    with pytest.raises(ValueError, match="amount"):
+        await judging().judge_edit(kept(), {"amount": "eighty"})
+
+
+async def test_arguments_are_held_to_the_schema_unless_the_server_says_otherwise() -> None:
+    strange = replace(await judging().call_now(kept()), arguments={"amount": "7"})
+    assert judging().judge(strange).effect is Effect.DENY
+    assert judging(validates={"payments": False}).judge(strange).effect is Effect.REQUIRE_APPROVAL
+
+
+async def test_output_rules_are_those_of_the_call() -> None:
+    rules = judging().output_rules(await judging().call_now(kept()))
+    assert [field.path for field in rules.fields] == ["$.internal_notes"]
+    elsewhere = judging().output_rules(replace(await judging().call_now(kept()), server="other"))
+    assert elsewhere.fields == OutputRules().fields
