@@ -1,0 +1,271 @@
+"""The MCP door: `/mcp/<server>` over Streamable HTTP, all five revisions. Raw ASGI; it translates and decides nothing.
+
+Rules of this module:
+* Order: admission, path, peer, Host and Origin, who calls, which server. Only then is a body read.
+* Admission is a count: past `in_flight_max` the answer is 503 at once, before anything is parsed. Held calls and open
+  streams give their place back; they are bounded elsewhere (held responses, connections).
+* The agent's Authorization is read by `proxy.agents` and never passed on; no header is, but by the wire's own rules.
+* Every refusal is recorded, whoever asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+import structlog
+from mcp.types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
+
+from policies.model import Agent, ToolCall
+from proxy.agents import Agents, NotAuthenticated
+from proxy.config import Config
+from proxy.doors.door_head import TrustedPeers, head_of, hosts_of
+from proxy.doors.mcp_link import Link, close, version_headers
+from proxy.doors.mcp_post import RETRY_AFTER_SEC, Inbound, Posts
+from proxy.doors.mcp_push import Push, end_session
+from proxy.doors.mcp_reply import AgentReply, Header, Receive, Send
+from proxy.doors.mcp_sessions import NoSession, Session, Sessions
+from proxy.doors.mcp_shared import Inspects, Inventory, Names, Runs, Shared
+from proxy.doors.ticker import Ticker
+from proxy.keys import Keys
+from proxy.tasks import spawn
+from proxy.upstreams.base import Upstream, UpstreamFailed
+from proxy.wire import mcp, mcp_headers, mcp_results, opaque
+from proxy.wire.hosts import FixedHosts
+from proxy.wire.http_protocol import left
+from proxy.wire.http_server import ClientLeft, read_body
+from proxy.wire.mcp_headers import SESSION_HEADER
+from proxy.wire.mcp_methods import Revision
+from proxy.wire.refusals import WireRefusal
+from review.ports import StoreDown
+
+log = structlog.get_logger("interlock.mcp")
+
+PREFIX = "/mcp/"
+METHODS = b"GET, POST, DELETE"
+SWEEP_SEC = 60.0
+
+type Scope = MutableMapping[str, Any]
+
+
+class Place:
+    """One request's place among those in flight; given back once, however the request goes on."""
+
+    __slots__ = ("_flights",)
+
+    def __init__(self, flights: set[Place]) -> None:
+        self._flights = flights
+        flights.add(self)
+
+    def release(self) -> None:
+        self._flights.discard(self)
+
+
+class McpDoor:
+    """An ASGI app."""
+
+    def __init__(
+        self,
+        *,
+        runner: Runs,
+        upstreams: Mapping[str, Upstream],
+        inventory: Inventory,
+        inspectors: Inspects,
+        agents: Agents,
+        config: Config,
+        clock: Callable[[], float],
+        ids: Names,
+        keys: Keys,
+    ) -> None:
+        sessions = Sessions(keys.session, ids.token, clock)
+        self._shared = Shared(runner, inspectors, inventory, upstreams, config, ids, clock, sessions, Ticker())
+        self._agents = agents
+        self._posts = Posts(self._shared)
+        self._peers = TrustedPeers(config.agents_listener)
+        self._hosts: dict[int, FixedHosts] = {}
+        self._flights: set[Place] = set()
+        self._swept_at = clock()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests being worked on; held ones not counted."""
+        return len(self._flights)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        accepts = mcp_headers.accepts(scope["headers"])
+        reply = AgentReply(send, left(scope), self._shared.ticker, accepts_events=accepts.event_stream)
+        if len(self._flights) >= self._shared.config.limits.in_flight_max:
+            self._shared.runner.refused(agent=None, server="", method=None, why="too many requests at once", status=503)
+            await _error(reply, 503, "Too many requests at once; try again later.", _RETRY_AFTER)
+            return
+        place = Place(self._flights)
+        try:
+            await self._serve(scope, receive, reply, place)
+        except ClientLeft:
+            pass  # it left while it was still sending: there is nobody to answer, and nothing was forwarded
+        finally:
+            place.release()
+            reply.close()
+
+    async def end_streams(self) -> None:
+        """The gate is stopping: end what would last for ever, so that agents resume elsewhere or later."""
+        for stream in list(self._shared.streams):
+            await stream.end()
+
+    async def close(self) -> None:
+        """Let go of every session, at the servers too; called when nothing is served any more."""
+        self._shared.ticker.close()
+        for session in self._shared.sessions.all():
+            await self._end(session)
+
+    # -- the head --------------------------------------------------------------------------------------------------
+
+    async def _serve(self, scope: Scope, receive: Receive, reply: AgentReply, place: Place) -> None:
+        server = _server_of(scope["path"])
+        if server is None:
+            await _error(reply, 404, "There is nothing here; MCP servers are at /mcp/<server>.")
+            return
+        agent: Agent | None = None
+        try:
+            head = head_of(scope["headers"])
+            peer = scope["client"][0] if scope.get("client") else None
+            self._check_way(scope, peer)
+            agent = self._agents.authenticate(head, peer)
+        except WireRefusal as refusal:
+            self._refused(agent, server, refusal.message, refusal.http_status)
+            await reply.answer(refusal.http_status, refusal.body())
+            return
+        except NotAuthenticated as unknown:
+            self._refused(None, server, str(unknown), 401)
+            await _error(reply, 401, str(unknown), ((b"www-authenticate", b"Bearer"),))
+            return
+        if server not in self._shared.upstreams:
+            self._refused(agent, server, "no such server", 404)
+            await _error(reply, 404, "No tool server of this name is configured.")
+            return
+        self._sweep()
+        inbound = Inbound(
+            agent=agent,
+            server=server,
+            lines=scope["headers"],
+            session_id=_text(head.get(SESSION_HEADER.encode())),
+            client=_text(head.get(b"user-agent")) or "",
+            accept=_accept(head),
+            release=place.release,
+        )
+        match scope["method"]:
+            case "POST":
+                await self._posts.serve(inbound, await read_body(receive), reply)
+            case "GET" | "DELETE" as method:
+                await self._stream_or_end(inbound, method, reply)
+            case _:
+                self._refused(agent, server, "no such HTTP method", 405)
+                await _error(reply, 405, "Use GET, POST or DELETE.", ((b"allow", METHODS),))
+
+    def _check_way(self, scope: Scope, peer: str | None) -> None:
+        """Peer, Host and Origin. Raises: WireRefusal, NotAuthenticated."""
+        if not self._peers.takes(peer):
+            raise NotAuthenticated("This listener takes connections from its configured proxies only.")
+        port = scope["server"][1]
+        hosts = self._hosts.get(port)
+        if hosts is None:
+            hosts = self._hosts[port] = hosts_of(self._shared.config.agents_listener, port)
+        hosts.check(scope["headers"])
+
+    # -- GET and DELETE --------------------------------------------------------------------------------------------
+
+    async def _stream_or_end(self, inbound: Inbound, method: str, reply: AgentReply) -> None:
+        shared = self._shared
+        try:
+            session = None
+            if inbound.session_id is not None:
+                session = shared.sessions.find(inbound.session_id, inbound.agent, inbound.server)
+            found = mcp.classify_stream(
+                inbound.lines, method, assumed=session.revision if session is not None else None
+            )
+            opaque.check_opaque_headers(found.headers, bytes_max=shared.config.limits.opaque_bytes_max)
+            if method == "DELETE":
+                await self._delete(inbound, session, found, reply)
+                return
+            inbound.release()
+            call = ToolCall(
+                server=inbound.server,
+                tool="mcp.GET",
+                arguments={},
+                agent=inbound.agent,
+                session=session.id if session is not None else None,
+                method="GET",
+            )
+            await Push(shared, call, found.revision, found.headers, inbound.accept, session, reply).serve()
+        except WireRefusal as refusal:
+            self._refused(inbound.agent, inbound.server, refusal.message, refusal.http_status)
+            allow = ((b"allow", b"POST"),) if refusal.http_status == 405 else ()
+            await reply.answer(refusal.http_status, refusal.body(), headers=allow)
+        except NoSession as unknown:
+            if unknown.is_foreign:
+                self._refused(inbound.agent, inbound.server, "a session id that was never this agent's", 404)
+            await _error(reply, 404, "Session not found")
+        except StoreDown as down:
+            log.error("store_down", why=str(down))
+            await _error(reply, 503, "The gate cannot write its record at the moment.", _RETRY_AFTER)
+
+    async def _delete(self, inbound: Inbound, session: Session | None, found: mcp.Inbound, reply: AgentReply) -> None:
+        if session is None:
+            self._refused(inbound.agent, inbound.server, "DELETE without a session", 400)
+            await _error(reply, 400, "Bad Request: missing session id")
+            return
+        await end_session(self._shared, session, found.revision, reply)
+
+    # -- housekeeping ----------------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """Now and then, end the sessions nobody has used for very long."""
+        now = self._shared.clock()
+        if now - self._swept_at < SWEEP_SEC:
+            return
+        self._swept_at = now
+        for session in self._shared.sessions.idle():
+            spawn(self._end(session), name="idle-session")
+
+    async def _end(self, session: Session) -> None:
+        self._shared.sessions.end(session)
+        link = Link(self._shared.upstreams[session.server], session.agent.id, session)
+        try:
+            upstream = await link.delete(headers=version_headers(session.revision))
+        except UpstreamFailed as failed:
+            log.info("session_not_ended", server=session.server, why=failed.why)
+            return
+        if upstream is not None:
+            await close(upstream)
+
+    def _refused(self, agent: Agent | None, server: str, why: str, status: int) -> None:
+        self._shared.runner.refused(
+            agent=agent.id if agent is not None else None, server=server, method=None, why=why, status=status
+        )
+
+
+_RETRY_AFTER: tuple[Header, ...] = ((b"retry-after", b"%d" % RETRY_AFTER_SEC),)
+_ACCEPT_BOTH = "application/json, text/event-stream"
+
+
+async def _error(reply: AgentReply, status: int, message: str, headers: tuple[Header, ...] = ()) -> None:
+    code = INTERNAL_ERROR if status >= 500 else INVALID_REQUEST
+    await reply.answer(status, mcp_results.error(Revision.R2025_11_25, None, code, message), headers=headers)
+
+
+def _server_of(path: str) -> str | None:
+    if not path.startswith(PREFIX):
+        return None
+    name = path[len(PREFIX) :]
+    return name if name and "/" not in name else None
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1").strip() if value is not None else None
+
+
+def _accept(head: Mapping[bytes, bytes]) -> str:
+    """The agent's Accept, so that a server's 406 is what it would be without us; never anything unprintable."""
+    value = head.get(b"accept", b"").decode("latin-1")
+    return value if value and len(value) <= 1_000 and value.isascii() and value.isprintable() else _ACCEPT_BOTH

@@ -1,0 +1,148 @@
+"""From the agent's request to a `ToolCall`, and from a `ToolCall` back to the message that is sent: one canonical form.
+
+Rules of this module:
+* Pure. What the gate itself added for agents (the ticket) leaves first, before anything is judged or hashed.
+* `tools/call` is the tool's own name and arguments; every other method is the tool `mcp.<method>` with its params as
+  arguments (SEMANTICS §1.9). `_meta` is about the message, not about the act, and is never an argument.
+* What is sent carries the arguments of the given call, in their own key order (traps T18), in the message's own frame:
+  its id, its `_meta`, its other params. An unedited call is sent as it was read.
+* A ticket may bring back another call than its message asked for: that one is sent, in the frame of this message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from policies.model import Agent, JsonObject, ToolCall, ToolDefinition
+from proxy.doors.mcp_reply import ProgressScale
+from proxy.exchange import Client
+from proxy.wire.jsonrpc import Request
+from proxy.wire.mcp_headers import TICKET_HEADER, McpHeaders, outgoing
+from proxy.wire.mcp_methods import Era, Method, Revision
+from proxy.wire.refusals import Why, WireRefusal
+
+TICKET_META = "interlock/ticket"
+_MULTI_ROUND = ("inputResponses", "requestState")  # of a retried request, 2026-07-28 basic/patterns/mrtr
+
+
+@dataclass(slots=True)
+class AgentRequest:
+    """One request of an agent, read and classified, without what is ours in it."""
+
+    request: Request
+    row: Method
+    revision: Revision
+    headers: McpHeaders
+    client: Client
+    accept: str
+    ticket: str | None = None
+    scale: ProgressScale | None = None
+    upstream_decides: bool = False
+    release: Callable[[], None] = field(default=lambda: None)  # give back the place among the calls in flight
+
+    @property
+    def id(self) -> str | int:
+        return self.request.id
+
+    @property
+    def method(self) -> str:
+        return self.request.method
+
+    @property
+    def is_modern(self) -> bool:
+        return self.revision.era is Era.MODERN
+
+
+def take_ticket(request: Request, headers: McpHeaders) -> tuple[Request, str | None]:
+    """The request without our own additions, and the ticket presented with it.
+
+    Raises: WireRefusal (BAD_ARGUMENTS).
+    """
+    by_header = headers.lines.get(TICKET_HEADER)
+    if TICKET_META not in request.meta:
+        return request, by_header
+    ticket = request.meta[TICKET_META]
+    if not isinstance(ticket, str) or (by_header is not None and by_header != ticket):
+        why = f"_meta[{TICKET_META!r}] is not a string, or the header {TICKET_HEADER} says another ticket"
+        raise WireRefusal(Why.BAD_ARGUMENTS, why, id=request.id)
+    meta = {name: value for name, value in request.meta.items() if name != TICKET_META}
+    params = {name: value for name, value in request.params.items() if name != "_meta"}
+    if meta:
+        params["_meta"] = meta
+    return request.replacing(params=params), ticket
+
+
+def call_of(
+    asked: AgentRequest, server: str, agent: Agent, session: str | None, definition: ToolDefinition | None
+) -> ToolCall:
+    """The act this request asks for."""
+    request = asked.request
+    params = request.params
+    if request.method == "tools/call":
+        tool, arguments = params["name"], params.get("arguments") or {}
+    else:
+        tool = f"mcp.{request.method}"
+        arguments = {name: value for name, value in params.items() if name != "_meta" and name not in _MULTI_ROUND}
+    return ToolCall(
+        server=server,
+        tool=tool,
+        arguments=arguments,
+        agent=agent,
+        session=session,
+        method=request.method,
+        input_responses=params.get("inputResponses"),
+        definition=definition,
+    )
+
+
+def message_for(asked: AgentRequest, judged: ToolCall, call: ToolCall) -> Request:
+    """The message that asks for exactly `call`, in the frame of the agent's request."""
+    request = asked.request
+    if (call.method, call.tool) != (judged.method, judged.tool):
+        return _another(request, call)
+    if call.arguments is judged.arguments and call.input_responses is judged.input_responses:
+        return request
+    params: JsonObject = {}
+    arguments = dict(call.arguments)
+    for name, value in request.params.items():
+        if name == "_meta":
+            params[name] = value
+        elif name == "inputResponses":
+            if call.input_responses is not None:
+                params[name] = call.input_responses
+        elif name == "requestState":
+            params[name] = value
+        elif request.method != "tools/call":
+            if name in arguments:
+                params[name] = arguments.pop(name)
+        elif name == "arguments":
+            params[name] = call.arguments
+        else:
+            params[name] = value
+    if request.method != "tools/call":
+        params |= arguments
+    elif "arguments" not in params and call.arguments:
+        params["arguments"] = call.arguments
+    return request.replacing(params=params)
+
+
+def _another(request: Request, call: ToolCall) -> Request:
+    if call.method == "tools/call":
+        params: JsonObject = {"name": call.tool, "arguments": call.arguments}
+    else:
+        params = dict(call.arguments)
+    if call.input_responses is not None:
+        params["inputResponses"] = call.input_responses
+    if request.meta:
+        params["_meta"] = request.meta
+    raw = {"jsonrpc": "2.0", "id": request.id, "method": call.method, "params": params}
+    return Request(request.id, call.method, params, raw)
+
+
+def headers_for(asked: AgentRequest, message: Request, call: ToolCall | None) -> dict[str, str]:
+    """The headers that go with `message`: computed from it, never copied."""
+    schema = call.definition.input_schema if call is not None and call.definition is not None else None
+    headers = outgoing(asked.revision, message, sent=asked.headers, input_schema=schema)
+    headers["accept"] = asked.accept
+    return headers

@@ -1,0 +1,34 @@
+"""The gate's own tool in a list of tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mcp_types as types
+import pytest
+
+from proxy.doors.mcp_listing import TOOL, with_collect_tool
+
+
+def listed(**page: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "result": page}
+
+
+def test_the_tool_is_one_the_sdk_reads() -> None:
+    assert types.Tool.model_validate(TOOL).name == "interlock_collect"
+
+
+def test_it_is_added_at_the_end_and_everything_else_stays() -> None:
+    response = listed(tools=[{"name": "a"}], ttlMs=3, vendor=1)
+    assert with_collect_tool(response) == listed(tools=[{"name": "a"}, TOOL], ttlMs=3, vendor=1)
+    assert response == listed(tools=[{"name": "a"}], ttlMs=3, vendor=1)
+
+
+def test_a_servers_own_tool_of_that_name_is_left_out() -> None:
+    response = listed(tools=[{"name": "interlock_collect", "description": "steals"}], nextCursor="c")
+    assert with_collect_tool(response) == listed(tools=[], nextCursor="c")
+
+
+@pytest.mark.parametrize("response", [{"error": {}}, listed(), listed(tools="x"), {"result": []}])
+def test_what_is_no_list_is_left_alone(response: dict[str, Any]) -> None:
+    assert with_collect_tool(response) == response
