@@ -1,0 +1,335 @@
+"""The one place that builds things: from a configuration to a running gate, and back to nothing in good order.
+
+Rules of this module:
+* Clocks, randomness and ids enter here and nowhere else; everything below is given them.
+* Start order: policy (an invalid one stops the start) → keys → store (lock, migrations, chain) → recovery → workers →
+  tools → listeners. Nothing listens before everything behind it stands (P1).
+* Stop order: no new requests → every hold answered with its ticket → requests in flight → tools, workers, store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from audit.canonical import canonical
+from audit.entry import EntryDraft, EntryKind
+from audit.masks import commit
+from policies.model import ToolCall
+from proxy.agents import Agents
+from proxy.config import Config, Listener
+from proxy.doors.mcp_http import McpDoor
+from proxy.gate_rows import GateRows
+from proxy.ids import Ids
+from proxy.inspectors import InspectorPool
+from proxy.judging import Judging
+from proxy.keys import Keys
+from proxy.parking import Parking
+from proxy.policy_desk import PolicyDesk
+from proxy.repeats import repeat_key
+from proxy.runner import Runner
+from proxy.seen_tools import SeenTools
+from proxy.store.sqlite import SqliteStore
+from proxy.tasks import spawn
+from proxy.telling import Teller
+from proxy.upstreams.inventory import Inventory
+from proxy.upstreams.registry import Surroundings, close_all
+from proxy.upstreams.registry import build as build_upstreams
+from proxy.volatile import without_volatile
+from proxy.wire import strict_json
+from proxy.wire.http_protocol import ServerLimits
+from proxy.wire.http_server import Server, tls_context
+from review.console import app as console
+from review.console.settings import ConsoleSettings
+from review.desk import Desk
+from review.identity import Accounts
+from review.inbox import Inbox
+from review.live import Pages
+from review.ports import Change, StoreDown
+
+log = structlog.get_logger("interlock.app")
+
+STORE_FILE = "interlock.db"
+EXPIRY_TICK_SEC = 1.0
+POLICY_TICK_SEC = 1.0
+RETENTION_TICK_SEC = 3600.0
+SHUTDOWN_SEC = 10.0
+
+
+class App:
+    """A gate: `start`, then it serves until `stop`. `first_link` is set at the very first start."""
+
+    def __init__(self, config: Config, *, base: Path) -> None:
+        self.config = config
+        self.base = base
+        self.clock = time.time  # noqa: TID251 - the one place where the clock enters
+        self.ids = Ids()
+        self.first_link: str | None = None
+        self._closing = contextlib.AsyncExitStack()
+        self._ticking: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Raises: PolicyErrors, KeysRefused, StoreDown, ConfigError, OSError (a port in use): all say how to mend."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+
+    async def _start(self) -> None:
+        config = self.config
+        self._sockets = [_bound(config.agents_listener), _bound(config.reviewers_listener)]
+        for listener in self._sockets:
+            self._closing.callback(listener.close)
+        self._build_store(config)
+        self._build_tools(config)
+        self.policies.load()
+        self._build_core(config)
+        await self.store.open()
+        self._closing.push_async_callback(self.store.close)
+        await self.policies.record_load("gate:start")
+        doubtful = await self.runner.recover()
+        if doubtful:
+            log.warning("calls_in_doubt", count=doubtful)
+        await self._entry(EntryKind.GATE_STARTED, {"in_doubt": doubtful, "snapshot": self.policies.current.id})
+        await self.inspectors.start()
+        self._closing.push_async_callback(self.inspectors.close)
+        await self._listen(config)
+        self._tick(self._expire(), "expiry")
+        self._tick(self._retain(), "retention")
+        if config.watch_policies:
+            self._tick(self.policies.watch(POLICY_TICK_SEC), "policy watch")
+
+    async def stop(self) -> None:
+        """Orderly: holds are answered with tickets, requests in flight finish or are left in doubt, then all closes."""
+        for task in self._ticking:
+            task.cancel()
+        await asyncio.gather(*self._ticking, return_exceptions=True)
+        self.pages.close()
+        await asyncio.gather(self.agents_server.shutdown(SHUTDOWN_SEC), self.reviewers_server.shutdown(SHUTDOWN_SEC))
+        with contextlib.suppress(StoreDown):  # it is said in the log, and nothing more can be done about it here
+            await self._entry(EntryKind.GATE_STOPPED, {})
+        await self._closing.aclose()
+
+    # -- building ------------------------------------------------------------------------------------------------
+
+    def _build_store(self, config: Config) -> None:
+        assert config.keys_dir is not None  # settled when the file was read
+        data_dir = self.base / config.data_dir
+        self.keys = Keys.load_or_create(self.base / config.keys_dir, data_dir=data_dir)
+        self.store = SqliteStore(data_dir / STORE_FILE, self.keys, clock=self.clock, node=os.uname().nodename)
+
+    def _build_tools(self, config: Config) -> None:
+        self.upstreams = build_upstreams(
+            config,
+            Surroundings(
+                environ=os.environ,
+                forbidden=frozenset(_own_addresses(self._sockets)),
+                ids=self.ids.token,
+                monotonic=time.monotonic,
+                on_change=lambda server: self.inventory.changed(server),
+            ),
+        )
+        self._closing.push_async_callback(close_all, self.upstreams)
+        self.inventory = Inventory(self.upstreams, self.store, clock=self.clock, monotonic=time.monotonic)
+        self.policies = PolicyDesk(
+            config.policies,
+            self.base,
+            store=self.store,
+            clock=self.clock,
+            tool_names=self.inventory.names,
+            tools_revision=lambda: self.inventory.revision,
+        )
+
+    def _build_core(self, config: Config) -> None:
+        volatile = {name: server.volatile for name, server in config.servers.items() if server.volatile}
+        repeat_key_of = functools.partial(_repeat_key, self.keys.repeat, volatile)
+        rows = GateRows(
+            teller=Teller(self.keys.commit), ids=self.ids, ticket_key=self.keys.ticket, repeat_key_of=repeat_key_of
+        )
+        self.inspectors = InspectorPool(config.inspection)
+        self.parking = Parking(config.parking, clock=self.clock)
+        self.judging = Judging(
+            snapshot=lambda: self.policies.current,
+            definitions=self.inventory,
+            clock=self.clock,
+            validates={name: server.validate_arguments for name, server in config.servers.items()},
+            groups=_groups(config),
+            ambiguous=self.policies.ambiguous,
+        )
+        self.runner = Runner(
+            records=self.store,
+            judging=self.judging,
+            inspectors=self.inspectors,
+            parking=self.parking,
+            rows=rows,
+            config=config.parking,
+            clock=self.clock,
+            ticket_key=self.keys.ticket,
+            repeat_key_of=repeat_key_of,
+            ids=self.ids.call,
+        )
+
+    # -- listeners -----------------------------------------------------------------------------------------------
+
+    async def _listen(self, config: Config) -> None:
+        agents_socket, reviewers_socket = self._sockets
+        limits = _server_limits(config)
+        self.agents_server = Server(
+            self._agents_door(config),
+            sockets=[agents_socket],
+            tls=_tls(config.agents_listener),
+            limits=limits,
+            answer_holds=self._answer_holds,
+        )
+        self.reviewers_server = Server(
+            await self._console(),
+            sockets=[reviewers_socket],
+            tls=_tls(config.reviewers_listener),
+            limits=limits,
+        )
+        await self.agents_server.start()
+        await self.reviewers_server.start()
+
+    def _agents_door(self, config: Config) -> McpDoor:
+        return McpDoor(
+            runner=self.runner,
+            upstreams=self.upstreams,
+            inventory=self.inventory,
+            inspectors=self.inspectors,
+            agents=Agents(config),
+            config=config,
+            clock=self.clock,
+            ids=self.ids,
+            keys=self.keys,
+        )
+
+    async def _answer_holds(self) -> None:
+        self.parking.close()
+
+    @property
+    def agents_url(self) -> str:
+        return _url(self.config.agents_listener, self._sockets[0])
+
+    @property
+    def reviewers_url(self) -> str:
+        return _url(self.config.reviewers_listener, self._sockets[1])
+
+    async def _console(self) -> Any:
+        self.accounts = Accounts(self.store, self.store, clock=self.clock, token=self.ids.token, key=self.keys.session)
+        self.first_link = await self.accounts.first_link()
+        self.pages = Pages()
+        self.parking.listen(self.pages.tell)
+        desk = Desk(
+            records=self.store,
+            judge=self.judging,
+            bell=self.parking,
+            people=self.accounts,
+            clock=self.clock,
+            nonce=self.ids.nonce,
+            commit=functools.partial(commit, self.keys.commit),
+            inventory=SeenTools(self.inventory),
+        )
+        self.inbox = Inbox(desk)
+        return console.build(
+            inbox=self.inbox,
+            accounts=self.accounts,
+            waiting=self.parking,
+            live=self.pages,
+            read_json=strict_json.read,
+            clock=self.clock,
+            ready=self._why_not_ready,
+            settings=ConsoleSettings(public_url=self.reviewers_url),
+        )
+
+    async def _why_not_ready(self) -> str | None:
+        """None when calls can be judged and recorded."""
+        health = await self.store.health()
+        return None if health.is_writable else health.why
+
+    # -- ticking -------------------------------------------------------------------------------------------------
+
+    def _tick(self, work: object, name: str) -> None:
+        self._ticking.append(spawn(work, name=name))  # type: ignore[arg-type]
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_TICK_SEC)
+            await self.inbox.expire_due(self.clock())
+
+    async def _retain(self) -> None:
+        while True:
+            erased = await self.store.erase_before(self.clock() - self.config.retain_days * 86_400)
+            if erased:
+                log.info("sealed_values_erased", calls=erased)
+            await asyncio.sleep(RETENTION_TICK_SEC)
+
+    async def _entry(self, kind: EntryKind, body: dict[str, object]) -> None:
+        await self.store.apply(Change(entries=(EntryDraft(kind, self.clock(), "gate", None, body),)))
+
+
+def _groups(config: Config) -> Mapping[str, tuple[str, ...]]:
+    groups = {name: tuple(agent.groups) for name, agent in config.agents.items()}
+    if config.anonymous.enabled:
+        groups[config.anonymous.name] = tuple(config.anonymous.groups)
+    return groups
+
+
+def _repeat_key(key: bytes, volatile: Mapping[str, Mapping[str, list[str]]], call: ToolCall) -> str:
+    paths = volatile.get(call.server, {}).get(call.tool, ())
+    arguments = without_volatile(call.arguments, paths) if paths else call.arguments
+    return repeat_key(key, call, canonical, arguments)
+
+
+def _bound(listener: Listener) -> socket.socket:
+    """The listener's socket, bound and not yet listening, so that its port is known. Raises: OSError naming it."""
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((listener.host, listener.port))
+    except OSError as error:
+        bound.close()
+        raise OSError(error.errno, f"cannot listen on {listener.host}:{listener.port}: {error.strerror}") from error
+    bound.setblocking(False)
+    return bound
+
+
+def _own_addresses(sockets: Sequence[socket.socket]) -> Iterator[tuple[str, int]]:
+    for bound in sockets:
+        host, port = bound.getsockname()[:2]
+        yield host, port
+
+
+def _url(listener: Listener, bound: socket.socket) -> str:
+    if listener.public_url is not None:
+        return listener.public_url.rstrip("/")
+    host, port = bound.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if listener.tls is not None else 'http'}://{shown}:{port}"
+
+
+def _tls(listener: Listener) -> ssl.SSLContext | None:
+    return tls_context(listener.tls.cert, listener.tls.key) if listener.tls is not None else None
+
+
+def _server_limits(config: Config) -> ServerLimits:
+    limits = config.limits
+    return ServerLimits(
+        head_bytes_max=limits.head_bytes_max,
+        head_sec_max=limits.head_sec_max,
+        body_bytes_max=limits.body_bytes_max,
+        body_sec_max=limits.body_sec_max,
+        send_sec_max=limits.send_sec_max,
+        connections_max=limits.connections_max,
+    )

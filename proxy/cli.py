@@ -1,0 +1,197 @@
+"""The command line. Thin: each verb imports what it needs when it is called (`--help` must answer in 150 ms).
+
+Rules of this module:
+* Exit codes: 0 done, 1 findings (an invalid policy, a broken chain, a failed step), 2 wrong usage or
+  configuration, 3 something could not be reached.
+* The command line never opens the store for writing: decisions go through the reviewers' listener with a login.
+* Strings that came from agents or tools are printed inert.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+cli = typer.Typer(
+    name="interlock",
+    help="A person in the loop of AI agents: judge, park and inspect every tool call.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+policy_cli = typer.Typer(help="Work on policies.", no_args_is_help=True, rich_markup_mode=None)
+audit_cli = typer.Typer(help="Check the record.", no_args_is_help=True, rich_markup_mode=None)
+approvals_cli = typer.Typer(
+    help="Decide from the terminal, as a logged-in reviewer.", no_args_is_help=True, rich_markup_mode=None
+)
+agents_cli = typer.Typer(help="Agents and their keys.", no_args_is_help=True, rich_markup_mode=None)
+cli.add_typer(policy_cli, name="policy")
+cli.add_typer(audit_cli, name="audit")
+cli.add_typer(approvals_cli, name="approvals")
+cli.add_typer(agents_cli, name="agents")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The configuration file.")]
+UrlOption = Annotated[str, typer.Option("--url", envvar="INTERLOCK_REVIEW_URL", help="The reviewers' listener.")]
+REVIEW_URL = "http://127.0.0.1:8611"
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """One line to stderr, and the exit code."""
+    print(f"interlock: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"interlock {version('interlock')}")
+        raise typer.Exit(0)
+
+
+@cli.callback()
+def main_options(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A person in the loop of AI agents: judge, park and inspect every tool call."""
+
+
+@cli.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run the gate: the agents' listener and the reviewers' listener."""
+    from proxy.serving import CannotStart, serve_forever
+
+    try:
+        serve_forever(config)
+    except CannotStart as problem:
+        fail(str(problem), 2)
+
+
+@cli.command()
+def demo(
+    auto: Annotated[bool, typer.Option("--auto", help="Play the reviewer too, check every step, and end.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the agents' listener (0: any free one).")] = 8610,
+    review_port: Annotated[int, typer.Option(help="Port of the reviewers' listener (0: any free one).")] = 8611,
+) -> None:
+    """Show the main job with real MCP servers, a scripted agent and the console."""
+    from proxy.demo.story import run_demo
+
+    raise typer.Exit(run_demo(auto=auto, port=port, review_port=review_port))
+
+
+@policy_cli.command("check")
+def policy_check(files: Annotated[list[Path], typer.Argument(help="Policy files, checked as one set.")]) -> None:
+    """Say whether the files load, and where and how to mend what does not."""
+    from policies.check import check
+
+    texts = {}
+    for file in files:
+        try:
+            texts[str(file)] = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            fail(f"{file}: {problem}", 2)
+    report, code = check(texts)
+    print(report)
+    raise typer.Exit(code)
+
+
+@audit_cli.command("verify")
+def audit_verify(
+    path: Annotated[
+        Path | None, typer.Argument(help="A store or an exported record; default: the configured data directory's.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Verify the chain offline: every entry's hash and link. Needs nothing of the gate's."""
+    from audit.verify import main as verify
+
+    if path is None:
+        from proxy.serving import CannotStart, load_config
+
+        try:
+            loaded = load_config(config)
+        except CannotStart as problem:
+            fail(str(problem), 2)
+        path = loaded.base / loaded.config.data_dir / "interlock.db"
+    raise typer.Exit(verify([str(path)]))
+
+
+@agents_cli.command("add")
+def agents_add(
+    name: Annotated[str, typer.Argument(help="The agent's name, as policies and the record will say it.")],
+    group: Annotated[list[str] | None, typer.Option("--group", help="A group of the agent's; may be repeated.")] = None,
+) -> None:
+    """Make a key for an agent. It is printed once; the configuration keeps only its hash."""
+    from proxy.agents import new_key
+    from proxy.ids import Ids
+
+    key, digest = new_key(Ids().token)
+    groups = f", groups: [{', '.join(group)}]" if group else ""
+    print(f"Key for {name} (shown only now; send it as 'Authorization: Bearer …'):\n\n  {key}\n")
+    print(f"Add to the configuration file and restart:\n\nagents:\n  {name}: {{key_sha256: {digest}{groups}}}")
+
+
+@cli.command()
+def login(
+    name: Annotated[str, typer.Argument(help="Your account.")],
+    url: UrlOption = REVIEW_URL,
+) -> None:
+    """Log in as a reviewer for the `approvals` commands."""
+    from proxy.reviewer_cli import run
+
+    raise typer.Exit(run("login", url, name=name))
+
+
+@approvals_cli.command("list")
+def approvals_list(url: UrlOption = REVIEW_URL, json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """What waits for people."""
+    from proxy.reviewer_cli import run
+
+    raise typer.Exit(run("list", url, json=json))
+
+
+@approvals_cli.command("show")
+def approvals_show(
+    review: Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")],
+    url: UrlOption = REVIEW_URL,
+    json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """One review: the call, why it was flagged, what it would do."""
+    from proxy.reviewer_cli import run
+
+    raise typer.Exit(run("show", url, review=review, json=json))
+
+
+@approvals_cli.command("approve")
+def approvals_approve(
+    review: Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")],
+    comment: Annotated[str, typer.Option("--comment", "-m")] = "",
+    url: UrlOption = REVIEW_URL,
+) -> None:
+    """Approve exactly what `show` printed."""
+    from proxy.reviewer_cli import run
+
+    raise typer.Exit(run("approve", url, review=review, comment=comment))
+
+
+@approvals_cli.command("reject")
+def approvals_reject(
+    review: Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")],
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Why; it goes into the record.")],
+    url: UrlOption = REVIEW_URL,
+) -> None:
+    """Reject, with a reason."""
+    from proxy.reviewer_cli import run
+
+    raise typer.Exit(run("reject", url, review=review, comment=reason))
+
+
+def main() -> None:
+    """The console script, after `interlock.py` has checked who owns our package names."""
+    cli()

@@ -1,0 +1,109 @@
+"""The store's port: state and record in one place, one writer, every move a compare-and-set.
+
+Rules of this module:
+* Protocols and rows only; `sqlite.py` (and later `postgres.py`) implement them and pass the same contract tests.
+* `apply` is the only way to change a call or a review, and always writes audit entries in the same transaction (P13).
+* Sealed columns (arguments, outcomes) and row MACs are the store's own work, with keys from outside the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from policies.model import JsonObject
+from review.model import Account, LoginLink, LoginSession
+from review.ports import Records, StoreDown
+
+__all__ = [
+    "Account",
+    "LoginLink",
+    "LoginSession",
+    "PinnedTool",
+    "Store",
+    "StoreBusy",
+    "StoreHealth",
+    "Tampered",
+]
+
+
+class StoreBusy(StoreDown):
+    """The queue to the store is full: this change was not accepted, a later one may be (P14)."""
+
+
+class Tampered(StoreDown):
+    """A row does not carry our MAC, or a sealed value does not open: it was written by somebody else (traps T12)."""
+
+    def __init__(self, table: str, row_id: str, why: str = "it does not carry this gate's MAC") -> None:
+        super().__init__(
+            f"{table} {row_id} was not written by this gate: {why}. Nothing that depends on it is done; compare it "
+            "with the record (interlock audit verify) and put the database back from a copy you trust"
+        )
+        self.table, self.row_id = table, row_id
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedTool:
+    """A tool definition as first seen or last accepted (SEMANTICS §1.17)."""
+
+    server: str
+    tool: str
+    digest: str
+    definition: JsonObject
+    first_seen_at: float
+    accepted_digest: str | None = None
+    accepted_by: str | None = None
+    accepted_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """For doctor and readiness."""
+
+    is_writable: bool
+    queue_length: int
+    entries: int
+    head: str
+    why: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Store(Records, Protocol):
+    """Everything kept."""
+
+    async def open(self) -> None:
+        """Take the file lock, migrate, verify the chain's tail.
+
+        Raises: StoreDown with a sentence that says how to mend it.
+        """
+
+    async def close(self) -> None: ...
+
+    async def health(self) -> StoreHealth: ...
+
+    # accounts and logins, for review/identity.py
+    async def account(self, name: str) -> Account | None: ...
+    async def accounts(self) -> Sequence[Account]: ...
+    async def put_account(self, account: Account, entry: Any) -> None:
+        """Insert or replace, with its audit EntryDraft, in one transaction."""
+
+    async def put_session(self, session: LoginSession) -> None: ...
+    async def session(self, token_hash: str) -> LoginSession | None: ...
+    async def drop_session(self, token_hash: str) -> None: ...
+    async def put_link(self, link: LoginLink) -> None: ...
+    async def take_link(self, token_hash: str, now: float) -> LoginLink | None:
+        """Use a link up, atomically: a second taker gets None."""
+
+    # tool inventory
+    async def pins(self, server: str) -> Sequence[PinnedTool]: ...
+    async def put_pins(self, pins: Sequence[PinnedTool], entries: Sequence[Any]) -> None: ...
+
+    # snapshots, whole, with who or what loaded them (SEMANTICS §1.19)
+    async def put_snapshot(self, snapshot_id: str, files: JsonObject, loaded_by: str, entry: Any) -> None: ...
+    async def snapshots(self, *, limit: int = 50) -> Sequence[JsonObject]: ...
+
+    # record and retention
+    def entries(self, *, since_seq: int = 0, limit: int = 1000) -> AsyncIterator[JsonObject]: ...
+    async def erase_before(self, before: float) -> int:
+        """Erase sealed values of calls that ended before; returns how many calls."""

@@ -1,0 +1,255 @@
+"""What can be asked of the store, as functions that run in a reading connection's thread.
+
+Rules of this module:
+* Every answer is bounded; every row's MAC is checked before anything of it is believed, and one that does not hold
+  fails the whole answer (`Tampered`): a list that silently left it out would hide that somebody was there.
+* Texts of SQL name the partial indexes' conditions literally, which is how SQLite knows it may use them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from policies.model import JsonObject
+from proxy.store.base import Account, LoginSession, PinnedTool, Tampered
+from proxy.store.rows import (
+    ACCOUNTS,
+    CALLS,
+    PINS,
+    REVIEWS,
+    SESSIONS,
+    SNAPSHOT_LOADS,
+    SNAPSHOTS,
+    VOTES,
+    account_of,
+    call_of,
+    pin_of,
+    review_of,
+    session_of,
+    vote_of,
+)
+from proxy.store.tables import Rows, from_json
+from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, Vote
+from review.ports import Listed
+
+ROWS_MAX = 20_000  # of any one answer
+VOTES_MAX = 1_000
+PINS_MAX = 10_000
+ACCOUNTS_MAX = 10_000
+
+_OPEN = "state IN ('parked', 'approving', 'approved', 'quarantined')"
+_ENDED = "state NOT IN ('parked', 'approving', 'approved', 'quarantined')"
+_ALIVE = "state IN ('waiting', 'dispatching', 'in_doubt', 'quarantined')"
+_ANSWERABLE = "(state = 'closed' OR (state IN ('answered', 'released') AND delivered_at IS NULL))"
+ALIVE = frozenset({CallState.WAITING, CallState.DISPATCHING, CallState.IN_DOUBT, CallState.QUARANTINED})
+
+
+def call(connection: sqlite3.Connection, rows: Rows, call_id: str) -> CallRecord | None:
+    found = connection.execute(f"{CALLS.select} WHERE id = ?", (call_id,)).fetchone()
+    return None if found is None else call_of(rows, rows.check(CALLS, found))
+
+
+def review(connection: sqlite3.Connection, rows: Rows, review_id: str) -> ReviewRecord | None:
+    found = connection.execute(f"{REVIEWS.select} WHERE id = ?", (review_id,)).fetchone()
+    return None if found is None else review_of(rows, rows.check(REVIEWS, found))
+
+
+def votes(connection: sqlite3.Connection, rows: Rows, review_id: str) -> list[Vote]:
+    found = connection.execute(f"{VOTES.select} WHERE review_id = ? ORDER BY n LIMIT ?", (review_id, VOTES_MAX))
+    return [vote_of(rows, rows.check(VOTES, row)) for row in found.fetchall()]
+
+
+type Place = tuple[float, str, int]
+"""Where a list of open reviews was left: time of opening, kind, rowid."""
+
+BEGINNING: Place = (-math.inf, "", 0)
+
+
+def open_reviews(
+    connection: sqlite3.Connection, rows: Rows, limit: int, kinds: Sequence[str], after: Place
+) -> tuple[list[Listed], Place]:
+    """Oldest first (who has waited longest is overdue), and where the list was left."""
+    wanted = [ReviewKind(kind).value for kind in kinds] or [kind.value for kind in ReviewKind]
+    condition = (
+        f"{_OPEN} AND kind IN ({_marks(wanted)}) AND (opened_at, kind, rowid) > (?, ?, ?) "
+        "ORDER BY opened_at, kind, rowid"
+    )
+    listed = _listed(connection, rows, condition, [*wanted, *after, _limit(limit)])
+    if not listed:
+        return [], after
+    last = listed[-1].review
+    (rowid,) = connection.execute("SELECT rowid FROM reviews WHERE id = ?", (last.id,)).fetchone()
+    return listed, (last.opened_at, last.kind.value, rowid)
+
+
+def recent_reviews(connection: sqlite3.Connection, rows: Rows, limit: int) -> list[Listed]:
+    """Reviews that are no longer a question to people, the last changed first."""
+    return _listed(connection, rows, f"{_ENDED} ORDER BY changed_at DESC, rowid DESC", [_limit(limit)])
+
+
+def _listed(connection: sqlite3.Connection, rows: Rows, condition: str, values: Sequence[Any]) -> list[Listed]:
+    connection.execute("BEGIN")  # reviews and calls as of one moment
+    try:
+        found = connection.execute(f"{REVIEWS.select} WHERE {condition} LIMIT ?", values).fetchall()
+        listed = []
+        for stored in found:
+            one = review_of(rows, rows.check(REVIEWS, stored))
+            its_call = call(connection, rows, one.call_id)
+            if its_call is None:
+                raise Tampered("calls", one.call_id, "it is gone, while its review is still there")
+            listed.append(Listed(one, its_call))
+        return listed
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def due_reviews(connection: sqlite3.Connection, rows: Rows, now: float, limit: int) -> list[ReviewRecord]:
+    """The longest overdue first."""
+    found = connection.execute(f"{REVIEWS.select} WHERE due_at <= ? ORDER BY due_at LIMIT ?", (now, _limit(limit)))
+    return [review_of(rows, rows.check(REVIEWS, stored)) for stored in found.fetchall()]
+
+
+def calls_in(connection: sqlite3.Connection, rows: Rows, states: Sequence[CallState], limit: int) -> list[CallRecord]:
+    """Calls in any of these states: those that still want something oldest first, others newest first."""
+    wanted = sorted({CallState(state).value for state in states})
+    if set(states) <= ALIVE:
+        condition = f"{_ALIVE} AND state IN ({_marks(wanted)}) ORDER BY created_at"
+    else:
+        condition = f"state IN ({_marks(wanted)}) ORDER BY rowid DESC"
+    found = connection.execute(f"{CALLS.select} WHERE {condition} LIMIT ?", [*wanted, _limit(limit)])
+    return [call_of(rows, rows.check(CALLS, stored)) for stored in found.fetchall()]
+
+
+type Candidate = tuple[float, int, float, str, str]
+"""Where a list was left (a time, the rowid), then what it is about: time of creation, repeat key, id."""
+
+
+def alive(
+    connection: sqlite3.Connection, rows: Rows, state: CallState, after: tuple[float, int], limit: int
+) -> list[Candidate]:
+    """Calls of one living state, by time of creation."""
+    condition = f"{_ALIVE} AND state = ? AND (created_at, rowid) > (?, ?) ORDER BY created_at, rowid LIMIT ?"
+    return _candidates(connection, rows, "created_at", condition, (state.value, *after, _limit(limit)))
+
+
+def answerable(connection: sqlite3.Connection, rows: Rows, after: tuple[float, int], limit: int) -> list[Candidate]:
+    """Calls that ended without being delivered, by time of their last change."""
+    condition = f"{_ANSWERABLE} AND (updated_at, rowid) > (?, ?) ORDER BY updated_at, rowid LIMIT ?"
+    return _candidates(connection, rows, "updated_at", condition, (*after, _limit(limit)))
+
+
+def _candidates(
+    connection: sqlite3.Connection, rows: Rows, ordered_by: str, condition: str, values: Sequence[Any]
+) -> list[Candidate]:
+    select = CALLS.select.replace("SELECT ", "SELECT rowid, ", 1)
+    at = CALLS.position
+    found: list[Candidate] = []
+    for rowid, *stored in connection.execute(f"{select} WHERE {condition}", values).fetchall():
+        row: list[Any] = rows.check(CALLS, stored)  # a forged key would let the same call be sent twice
+        found.append((row[at[ordered_by]], rowid, row[at["created_at"]], row[at["repeat_key"]], row[at["id"]]))
+    return found
+
+
+def latest_by_key(connection: sqlite3.Connection, rows: Rows, repeat_key: str, since: float) -> list[CallRecord]:
+    """Newest first."""
+    found = connection.execute(
+        f"{CALLS.select} WHERE repeat_key = ? AND updated_at >= ? ORDER BY created_at DESC, rowid DESC LIMIT ?",
+        (repeat_key, since, ROWS_MAX),
+    )
+    return [call_of(rows, rows.check(CALLS, stored)) for stored in found.fetchall()]
+
+
+# --- people, tools, policies
+
+
+def account(connection: sqlite3.Connection, rows: Rows, name: str) -> Account | None:
+    found = connection.execute(f"{ACCOUNTS.select} WHERE name = ?", (name,)).fetchone()
+    return None if found is None else account_of(rows, rows.check(ACCOUNTS, found))
+
+
+def accounts(connection: sqlite3.Connection, rows: Rows) -> list[Account]:
+    found = connection.execute(f"{ACCOUNTS.select} ORDER BY name LIMIT ?", (ACCOUNTS_MAX,)).fetchall()
+    return [account_of(rows, rows.check(ACCOUNTS, stored)) for stored in found]
+
+
+def session(connection: sqlite3.Connection, rows: Rows, token_hash: str) -> LoginSession | None:
+    found = connection.execute(f"{SESSIONS.select} WHERE token_hash = ?", (token_hash,)).fetchone()
+    return None if found is None else session_of(rows, rows.check(SESSIONS, found))
+
+
+def pins(connection: sqlite3.Connection, rows: Rows, server: str) -> list[PinnedTool]:
+    found = connection.execute(f"{PINS.select} WHERE server = ? ORDER BY tool LIMIT ?", (server, PINS_MAX)).fetchall()
+    return [pin_of(rows, rows.check(PINS, stored)) for stored in found]
+
+
+def snapshots(connection: sqlite3.Connection, rows: Rows, limit: int) -> list[JsonObject]:
+    """Loads, newest first, each with the whole text of what was loaded."""
+    found = connection.execute(f"{SNAPSHOT_LOADS.select} ORDER BY n DESC LIMIT ?", (_limit(limit),)).fetchall()
+    texts: dict[str, JsonObject] = {}
+    loads = []
+    for stored in found:
+        load = rows.decode(SNAPSHOT_LOADS, rows.check(SNAPSHOT_LOADS, stored), "")
+        if load["id"] not in texts:
+            texts[load["id"]] = _snapshot_text(connection, rows, load["id"])
+        loads.append({**load, "files": texts[load["id"]]})
+    return loads
+
+
+def _snapshot_text(connection: sqlite3.Connection, rows: Rows, snapshot_id: str) -> JsonObject:
+    stored = connection.execute(f"{SNAPSHOTS.select} WHERE id = ?", (snapshot_id,)).fetchone()
+    if stored is None:
+        raise Tampered("snapshots", snapshot_id, "it is gone, while the note of its loading is still there")
+    files: JsonObject = rows.decode(SNAPSHOTS, rows.check(SNAPSHOTS, stored), snapshot_id)["files"]
+    return files
+
+
+# --- the record
+
+
+def entry_bytes(
+    connection: sqlite3.Connection, _rows: Rows, since_seq: int, limit: int
+) -> list[tuple[int, bytes, str]]:
+    """Entries after `since_seq` as stored: number, exact bytes, hash."""
+    found = connection.execute(
+        "SELECT seq, data, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", (since_seq, _limit(limit))
+    ).fetchall()
+    return [_entry_row(row) for row in found]
+
+
+def entries_for(connection: sqlite3.Connection, _rows: Rows, call_id: str, limit: int) -> list[JsonObject]:
+    """The first entries about one call, in order."""
+    found = connection.execute(
+        "SELECT seq, data, hash FROM entries WHERE call_id = ? ORDER BY seq LIMIT ?", (call_id, _limit(limit))
+    ).fetchall()
+    entries = [entry_of(*_entry_row(row)) for row in found]
+    for entry in entries:
+        if entry["call_id"] != call_id:
+            raise Tampered("entries", str(entry["seq"]), "it is filed under a call that it does not name")
+    return entries
+
+
+def entry_of(seq: int, data: bytes, digest: str) -> JsonObject:
+    """An entry as others read it: the stored object, with its hash, and its time in seconds as `at`."""
+    entry: JsonObject = from_json(data)
+    if entry["seq"] != seq:
+        raise Tampered("entries", str(seq), f"it holds entry {entry['seq']}")
+    return {**entry, "at": entry["at_us"] / 1_000_000, "hash": digest}
+
+
+def _entry_row(row: tuple[int, bytes, bytes]) -> tuple[int, bytes, str]:
+    seq, data, digest = row
+    if hashlib.sha256(data).digest() != digest:
+        raise Tampered("entries", str(seq), "its bytes are not those that were hashed")
+    return seq, data, digest.hex()
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _limit(limit: int) -> int:
+    return max(0, min(limit, ROWS_MAX))

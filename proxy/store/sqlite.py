@@ -1,0 +1,259 @@
+"""The embedded store: one SQLite database, one writer, a few readers. Implements `proxy.store.base.Store`.
+
+Rules of this module:
+* `apply` returns only when the change is durable; whatever becomes of its caller, it is written whole or not at all.
+* Reads see the last commit, and check every row's MAC before anything of it is believed.
+* Long lists are read in many short pieces, so that no read keeps the log from shrinking (traps T11).
+* The keys are not with the data: refused here as well as where they are loaded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from audit.chain import Prepared
+from audit.entry import EntryDraft, EntryKind
+from policies.model import JsonObject
+from proxy.keys import Keys, KeysRefused, refuse_inside
+from proxy.store import people, reads, retention
+from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool, Store, StoreHealth
+from proxy.store.changes import Preparing
+from proxy.store.engine import Engine, StoreLimits
+from proxy.store.macs import RowMacs
+from proxy.store.schema import Opening, migrations
+from proxy.store.sealing import Sealer
+from proxy.store.tables import Rows
+from proxy.store.transaction import Work
+from review.model import CallRecord, CallState, ReviewRecord, Vote
+from review.ports import Change, Listed, StoreDown
+
+_ROWS_AT_ONCE = 500  # of one read
+_BOOT_BYTES = 8
+
+
+class SqliteStore(Store):
+    """See `proxy.store.base.Store`; what is said there is not said again here."""
+
+    def __init__(
+        self,
+        path: Path,
+        keys: Keys,
+        *,
+        clock: Callable[[], float],
+        node: str,
+        limits: StoreLimits | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
+        limits = limits or StoreLimits()
+        macs = RowMacs(keys.mac)
+        self._rows = Rows(Sealer(keys.seal, random_bytes), macs)
+        self._preparing = Preparing(self._rows, node, random_bytes(_BOOT_BYTES).hex(), clock)
+        opening = Opening(
+            macs, random_bytes, clock, monotonic, limits.check_sec_max, str(keys.directory or "use"), migrations()
+        )
+        self._engine = Engine(path.absolute(), self._rows, opening, limits, monotonic)
+
+    async def open(self) -> None:
+        try:
+            if self._keys.directory is not None:
+                refuse_inside(self._keys.directory, self._engine.path.parent)
+        except KeysRefused as error:
+            raise StoreDown(str(error)) from error
+        await self._engine.open()
+
+    async def recover(self) -> None:
+        """After a failure: close everything, open it anew, and go on if it holds. Raises: StoreDown if it does not."""
+        await self._engine.recover()
+
+    async def close(self) -> None:
+        await self._engine.close()
+
+    async def health(self) -> StoreHealth:
+        connected = self._engine.connected
+        if connected is None:
+            return StoreHealth(False, 0, 0, "", self._engine.why_down)
+        writer = connected.writer
+        log_file = Path(f"{self._engine.path}-wal")
+        details = {
+            "integrity": connected.opened.integrity,
+            "tail_verified": connected.opened.tail_verified,
+            "boot": self._preparing.boot,
+            "database_bytes": _size(self._engine.path),
+            "log_bytes": _size(log_file),
+            "sqlite": sqlite3.sqlite_version,
+        }
+        is_writable = writer.why_down is None
+        why = "" if is_writable else self._engine.why_down
+        return StoreHealth(is_writable, writer.queue_length, writer.head.seq, writer.head.hash, why, details)
+
+    # --- writing and reading
+
+    async def apply(self, change: Change) -> None:
+        """Also raises: ValueError, TypeError for a value that fits no column or an entry without canonical form."""
+        if not change.durable:
+            self.submit(change)
+            return
+        writer = self._engine.writer
+        prepared = self._preparing.change(change)
+        await writer.submit(prepared.work, weight_bytes=prepared.weight_bytes)
+
+    def submit(self, change: Change) -> None:
+        """Also raises: ValueError, TypeError as `apply`."""
+        writer = self._engine.writer
+        prepared = self._preparing.change(change)
+        writer.post(prepared.work, weight_bytes=prepared.weight_bytes)
+
+    async def _write(self, work: Work) -> Any:
+        return await self._engine.writer.submit(work)
+
+    async def _read[T](self, question: Callable[..., T], *about: Any) -> T:
+        return await self._engine.read(question, *about)
+
+    # --- calls and reviews
+
+    async def call(self, call_id: str) -> CallRecord | None:
+        return await self._read(reads.call, call_id)
+
+    async def review(self, review_id: str) -> ReviewRecord | None:
+        return await self._read(reads.review, review_id)
+
+    async def votes(self, review_id: str) -> Sequence[Vote]:
+        return await self._read(reads.votes, review_id)
+
+    async def open_reviews(self, *, limit: int = 500, kinds: Sequence[str] = ()) -> Sequence[Listed]:
+        listed: list[Listed] = []
+        place = reads.BEGINNING
+        while (wanted := min(limit - len(listed), _ROWS_AT_ONCE)) > 0:
+            found, place = await self._read(reads.open_reviews, wanted, kinds, place)
+            listed.extend(found)
+            if len(found) < wanted:
+                break
+        return listed
+
+    async def recent_reviews(self, *, limit: int = 100) -> Sequence[Listed]:
+        return await self._read(reads.recent_reviews, limit)
+
+    async def due_reviews(self, now: float, *, limit: int = 500) -> Sequence[ReviewRecord]:
+        return await self._read(reads.due_reviews, now, limit)
+
+    async def calls_in(self, states: Sequence[CallState], *, limit: int = 500) -> Sequence[CallRecord]:
+        return await self._read(reads.calls_in, states, limit)
+
+    async def latest_by_key(self, repeat_key: str, *, since: float) -> Sequence[CallRecord]:
+        return await self._read(reads.latest_by_key, repeat_key, since)
+
+    async def unsettled(self, *, since: float) -> Sequence[tuple[str, str]]:
+        found: list[reads.Candidate] = []
+        for state in sorted(reads.ALIVE):
+            found += await self._all_pages(partial(self._read, reads.alive, state), -math.inf)
+        found += await self._all_pages(partial(self._read, reads.answerable), since)
+        oldest_first = sorted((created_at, rowid, key, call_id) for _, rowid, created_at, key, call_id in found)
+        return [(key, call_id) for _, _, key, call_id in oldest_first]
+
+    async def _all_pages(self, read: Callable[..., Awaitable[list[reads.Candidate]]], since: float) -> list[Any]:
+        """Many short reads instead of a long one."""
+        found: list[reads.Candidate] = []
+        after = (since, -1)
+        while page := await read(after, _ROWS_AT_ONCE):
+            found += page
+            after = page[-1][:2]
+        return found
+
+    # --- accounts, inventory, policies
+
+    async def account(self, name: str) -> Account | None:
+        return await self._read(reads.account, name)
+
+    async def accounts(self) -> Sequence[Account]:
+        return await self._read(reads.accounts)
+
+    async def put_account(self, account: Account, entry: EntryDraft) -> None:
+        await self._write(people.put_account(self._rows, account, self._entry(entry)))
+
+    async def put_session(self, session: LoginSession) -> None:
+        await self._write(people.put_session(self._rows, session))
+
+    async def session(self, token_hash: str) -> LoginSession | None:
+        return await self._read(reads.session, token_hash)
+
+    async def drop_session(self, token_hash: str) -> None:
+        await self._write(people.drop_session(token_hash))
+
+    async def put_link(self, link: LoginLink) -> None:
+        await self._write(people.put_link(self._rows, link))
+
+    async def take_link(self, token_hash: str, now: float) -> LoginLink | None:
+        link: LoginLink | None = await self._write(people.take_link(self._rows, token_hash, now))
+        return link
+
+    async def pins(self, server: str) -> Sequence[PinnedTool]:
+        return await self._read(reads.pins, server)
+
+    async def put_pins(self, pins: Sequence[PinnedTool], entries: Sequence[EntryDraft]) -> None:
+        await self._write(people.put_pins(self._rows, pins, self._preparing.entries(entries)))
+
+    async def put_snapshot(self, snapshot_id: str, files: JsonObject, loaded_by: str, entry: EntryDraft) -> None:
+        prepared = self._entry(entry)
+        await self._write(people.put_snapshot(self._rows, snapshot_id, files, loaded_by, entry.at, prepared))
+
+    async def snapshots(self, *, limit: int = 50) -> Sequence[JsonObject]:
+        return await self._read(reads.snapshots, limit)
+
+    def _entry(self, draft: EntryDraft) -> Prepared:
+        (prepared,) = self._preparing.entries((draft,))
+        return prepared
+
+    # --- the record
+
+    async def entries_for(self, call_id: str, *, limit: int = 200) -> Sequence[JsonObject]:
+        return await self._read(reads.entries_for, call_id, limit)
+
+    async def entries(self, *, since_seq: int = 0, limit: int = 1000) -> AsyncIterator[JsonObject]:
+        """Entries after `since_seq`, in order; `reads.entry_of` says what each holds."""
+        async for seq, data, digest in self._stored_entries(since_seq, limit):
+            yield reads.entry_of(seq, data, digest)
+
+    async def entry_lines(self, *, since_seq: int = 0, limit: int = 1000) -> AsyncIterator[bytes]:
+        """The exact bytes of entries after `since_seq`: with a newline after each, this is the JSONL export."""
+        async for _, data, _ in self._stored_entries(since_seq, limit):
+            yield data
+
+    async def _stored_entries(self, since_seq: int, limit: int) -> AsyncIterator[tuple[int, bytes, str]]:
+        while limit > 0:
+            wanted = min(limit, _ROWS_AT_ONCE)
+            found = await self._read(reads.entry_bytes, since_seq, wanted)
+            for entry in found:
+                yield entry
+            if len(found) < wanted:
+                return
+            since_seq, limit = found[-1][0], limit - wanted
+
+    async def erase_before(self, before: float) -> int:
+        """Also drops login sessions and links that expired before."""
+        calls = 0
+        while erased := await self._write(retention.erase_some(self._rows, before, self._clock(), self._erased)):
+            calls += erased
+        await self._write(retention.drop_expired(before))
+        self._engine.writer.cut_log_soon()
+        return calls
+
+    def _erased(self, before: float, call_ids: list[str]) -> Prepared:
+        body = {"before_us": round(before * 1_000_000), "calls": call_ids}
+        return self._entry(EntryDraft(EntryKind.DATA_ERASED, self._clock(), "gate", body=body))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

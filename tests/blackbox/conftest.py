@@ -1,0 +1,71 @@
+"""The house that tests over real processes share: one gate, several counting tool servers, one reviewer.
+
+Rules of this module:
+* Started when the first test asks for it, ended with the run. Tests use arguments of their own and leave nothing held.
+* Tests that kill, stop or reconfigure a gate start one of their own (`gate_process.GateProcess`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.blackbox.gate_process import GateProcess, House, ToolHouse, tool
+
+POLICY = """
+version: v1
+name: whole-way
+classify:
+  - {tools: ["*/look_up"], topics: [job.read], risk_tags: [read], reversible: true}
+rules:
+  - id: never-delete
+    match: {tools: ["*/delete_all"]}
+    decision: deny
+    reason: Nothing is deleted here
+    agent_message: Deleting is for people.
+  - id: ask-to-pay
+    match: {tools: ["*/pay"]}
+    decision: require_approval
+    reason: Payments need a person
+    approval: {timeout_sec: 600}
+  - id: the-rest
+    match: {tools: ["shop/**", "stream/**", "fragile/**", "drifting/**", "sessions/**", "hasty/**", "child/**"]}
+    decision: allow
+    reason: What these tests call
+output:
+  - id: no-keys-leave
+    match: {servers: ["*"]}
+    detect: {aws_access_key: quarantine}
+"""
+TOOLS = [
+    tool("echo", text="string"),
+    tool("pay", amount="number"),
+    tool("look_up", name="string"),
+    tool("delete_all"),
+]
+STDIO_TOOL = Path(__file__).parent / "servers" / "stdio_tool.py"
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A gate before counting servers that are reached over HTTP, and one child on stdio."""
+    base = tmp_path_factory.mktemp("whole-way")
+    tools = ToolHouse()
+    for name in ("shop", "fragile", "hasty", "drifting"):
+        tools.add(name, TOOLS)
+    tools.add("stream", TOOLS, as_events=True)
+    tools.add("sessions", TOOLS, sessions=True)
+    servers = tools.config()
+    servers["hasty"]["timeout_sec"] = 0.5
+    servers["child"] = {"command": sys.executable, "args": [str(STDIO_TOOL)]}
+    parking = {"hold_sec": 30, "keepalive_sec": 0.1, "progress_sec": 0.1, "clients": {"impatient": 0.2}}
+    gate = GateProcess(base, POLICY, servers, parking=parking)
+    try:
+        gate.start()
+        yield House(gate, tools)
+    finally:
+        gate.stop()
+        tools.close()
