@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+"""Verify an Interlock record. Standard library only: copy this one file anywhere and run it.
+
+    python3 verify.py interlock.db            a database, opened read-only (also while the gate runs)
+    python3 verify.py record.jsonl            an export: one entry a line, exactly the bytes that were hashed
+    python3 verify.py --head HASH FILE        … and it must end in this hash, which you know from elsewhere
+    python3 verify.py --after HASH FILE       … a part of a record: its first entry must follow this hash
+    python3 verify.py --deep FILE             … and every entry must be in canonical form with all its keys
+
+Exit code: 0 unbroken · 1 broken (the first bad sequence number is named) · 2 usage, or a file that cannot be read.
+
+What it proves: no entry between the first and the last was changed, removed, added or moved after it was written.
+What it cannot prove alone: that the record was not cut off at its end, or rewritten whole. Compare the head it prints
+with one you noted earlier (`--head`), or with a signed checkpoint. The format is described in docs/audit-format.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+GENESIS = "0" * 64
+CHUNK_ROWS = 5_000  # short reads: a long one would keep the gate's write-ahead log from shrinking
+LINE_BYTES_MAX = 2 * 1024 * 1024
+
+_TAIL = re.compile(rb',"prev":"([0-9a-f]{64})","seq":([1-9][0-9]{0,15}),"v":"v1"\}\Z')
+_TAIL_BYTES_MAX = 128
+_INTEGER_MAX = 2**53 - 1
+_KEYS = ["actor", "at_us", "body", "boot", "call_id", "kind", "node", "prev", "seq", "v"]
+
+
+class Broken(Exception):
+    """The record contradicts itself at `seq`."""
+
+    def __init__(self, seq: int, why: str) -> None:
+        super().__init__(f"broken at entry {seq}: {why}")
+        self.seq, self.why = seq, why
+
+
+class Unreadable(Exception):
+    """The file cannot be read as a record at all; nothing is said about whether it is whole."""
+
+
+class Row(NamedTuple):
+    """One stored entry. A JSONL export has only the bytes; a database keeps the rest beside them."""
+
+    data: bytes
+    seq: int | None = None
+    hash: bytes | None = None
+    call_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was verified."""
+
+    entries: int
+    first_seq: int
+    last_seq: int
+    first_at: str
+    last_at: str
+    head: str
+
+
+def verify_file(path: Path, *, head: str | None = None, after: str | None = None, deep: bool = False) -> Report:
+    """Verify one file. Raises: Broken, Unreadable."""
+    try:
+        with path.open("rb") as file:
+            is_database = file.read(16) == b"SQLite format 3\0"
+        if is_database:
+            return _verify_database(path, head=head, after=after, deep=deep)
+        with path.open("rb") as file:
+            report = verify_rows(_lines(file), head=head, after=after, deep=deep)
+        if report.entries == 0:
+            raise Unreadable(f"{path}: there is not one entry in it")
+        return report
+    except (OSError, sqlite3.Error) as error:
+        raise Unreadable(f"{path}: {error}") from error
+
+
+def verify_rows(
+    rows: Iterable[Row], *, head: str | None = None, after: str | None = None, deep: bool = False
+) -> Report:
+    """Verify entries in the order given. Raises: Broken."""
+    check = _check_deeply() if deep else None
+    count, seq, previous = 0, 0, after or GENESIS
+    first_seq, first, last = 0, b"", b""
+    for row in rows:
+        data = row.data
+        if count == 0:
+            seq = _first_seq(row, after) - 1
+            first_seq, first = seq + 1, data
+        seq += 1
+        if row.seq is not None and row.seq != seq:
+            raise Broken(seq, f"it is missing: entry {row.seq} stands in its place")
+        if not data.endswith(b',"prev":"%b","seq":%d,"v":"v1"}' % (previous.encode(), seq)):
+            raise Broken(seq, _why_not_next(data, seq, previous))
+        digest = hashlib.sha256(data)
+        if row.hash is not None and row.hash != digest.digest():
+            raise Broken(seq, f"its bytes hash to {digest.hexdigest()}, not to the stored {row.hash.hex()}")
+        if check is not None:
+            check(row, seq)
+        previous, last, count = digest.hexdigest(), data, count + 1
+    if head is not None and head != previous:
+        raise Broken(seq + 1, f"the record ends in {previous}, not in the head {head}: it was cut off or replaced")
+    if count == 0:
+        return Report(0, 0, 0, "-", "-", previous)
+    return Report(count, first_seq, seq, _time_of(first, first_seq), _time_of(last, seq), previous)
+
+
+def _first_seq(row: Row, after: str | None) -> int:
+    """The number the run must begin with: 1, unless the caller knows the hash before it."""
+    if after is None:
+        return 1
+    tail = _TAIL.search(row.data[-_TAIL_BYTES_MAX:])
+    if tail is None:
+        raise Broken(row.seq or 1, "it is not an entry of format v1")
+    return int(tail[2])
+
+
+def _why_not_next(data: bytes, seq: int, previous: str) -> str:
+    tail = _TAIL.search(data[-_TAIL_BYTES_MAX:])
+    if tail is None:
+        return "it is not an entry of format v1"
+    if int(tail[2]) != seq:
+        return f"entry {int(tail[2])} stands in its place"
+    return f"it follows an entry with hash {tail[1].decode()}, but the entry before it has {previous}"
+
+
+# --- where entries come from
+
+
+def _lines(file: Any) -> Iterator[Row]:
+    while line := file.readline(LINE_BYTES_MAX + 1):
+        if len(line) > LINE_BYTES_MAX:
+            raise Unreadable(f"{file.name}: a line is longer than {LINE_BYTES_MAX} bytes")
+        yield Row(line.removesuffix(b"\n"))
+
+
+def _verify_database(path: Path, *, head: str | None, after: str | None, deep: bool) -> Report:
+    connection = _connect(path)
+    try:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"entries", "head"} <= names:
+            raise Unreadable(f"{path}: is a SQLite database, but not one of Interlock's")
+        stored: list[str] = []
+        report = verify_rows(_rows(connection, stored), head=head, after=after, deep=deep)
+    finally:
+        connection.close()
+    kept = stored[0] if stored else GENESIS
+    if kept != report.head:
+        seq = report.last_seq + 1
+        raise Broken(
+            seq, f"the entries end in {report.head}, but the head kept beside them is {kept}: some were cut off"
+        )
+    return report
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = path.absolute().as_uri()
+    wal = Path(f"{path}-wal")
+    try:
+        connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        # A copy on read-only media has no place for SQLite's -shm file. Reading the main file alone is right only
+        # when nothing is waiting in the write-ahead log; otherwise the newest entries would silently be left out.
+        if wal.exists() and wal.stat().st_size > 0:
+            raise Unreadable(f"{path}: {error}; copy it and its -wal file into a directory you can write to") from error
+        connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    return connection
+
+
+def _rows(connection: sqlite3.Connection, stored_head: list[str]) -> Iterator[Row]:
+    """All entries in short reads; the last read sees the stored head in the same snapshot."""
+    last = -sys.maxsize
+    while True:
+        connection.execute("BEGIN")
+        rows = connection.execute(
+            "SELECT data, seq, hash, call_id FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", (last, CHUNK_ROWS)
+        ).fetchall()
+        if len(rows) < CHUNK_ROWS:
+            stored_head[:] = [digest.hex() for (digest,) in connection.execute("SELECT hash FROM head")]
+        connection.execute("COMMIT")
+        for data, seq, digest, call_id in rows:
+            if not (isinstance(data, bytes) and isinstance(digest, bytes)):
+                raise Broken(seq, "its row does not hold bytes and a hash")
+            yield Row(data, seq, digest, call_id)
+        if len(rows) < CHUNK_ROWS:
+            return
+        last = rows[-1][1]
+
+
+# --- the deep check: canonical form, all keys, one node a boot
+
+
+def _check_deeply() -> Any:
+    boots: dict[str, str] = {}
+    current = ""
+
+    def check(row: Row, seq: int) -> None:
+        nonlocal current
+        entry = _parse(row.data, seq)
+        if list(entry) != _KEYS:
+            raise Broken(seq, f"its keys are {', '.join(entry)}; they must be {', '.join(_KEYS)}")
+        if _canonical(entry) != row.data:
+            raise Broken(seq, "it is not in canonical form (RFC 8785)")
+        if row.seq is not None and row.call_id != entry["call_id"]:
+            raise Broken(seq, f"its row is filed under call {row.call_id}, but the entry names {entry['call_id']}")
+        boot, node = entry["boot"], entry["node"]
+        if boot != current and boot in boots:
+            raise Broken(seq, f"it belongs to boot {boot}, which had already ended")
+        if boots.setdefault(boot, node) != node:
+            raise Broken(seq, f"boot {boot} changes its node from {boots[boot]} to {node}")
+        current = boot
+
+    return check
+
+
+def _parse(data: bytes, seq: int) -> dict[str, Any]:
+    try:
+        # What ends as an entry must end is an object or no JSON. Doubled keys fail the canonical comparison.
+        entry: dict[str, Any] = json.loads(data)  # noqa: TID251 - this file must run alone
+    except (ValueError, RecursionError) as error:
+        raise Broken(seq, f"it is not JSON: {error}") from error
+    return entry
+
+
+def _canonical(value: Any) -> bytes:
+    try:
+        return _written(value).encode("utf-8")
+    except (UnicodeEncodeError, OverflowError, RecursionError):
+        return b""
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))  # RFC 8785 §3.2.3
+        return "{" + ",".join(f"{_string(key)}:{_written(value[key])}" for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_written, value)) + "]"
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, int) and abs(value) > _INTEGER_MAX:
+        return _number(float(value))  # a large double is written as digits (RFC 8785 §3.2.2.3)
+    return json.dumps(value)
+
+
+_string = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _number(value: float) -> str:
+    """ECMA-262 Number::toString, which RFC 8785 §3.2.2.3 prescribes; Python's repr has the same shortest digits."""
+    if value == 0:
+        return "0"
+    sign, digits, exponent = _decimal(repr(value))
+    point = len(digits) + exponent  # where the decimal point stands, counted from the first digit
+    if 0 < point <= 21:
+        text = digits + "0" * (point - len(digits)) if exponent >= 0 else f"{digits[:point]}.{digits[point:]}"
+    elif -6 < point <= 0:
+        text = "0." + "0" * -point + digits
+    else:
+        fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+        text = f"{digits[0]}{fraction}e{point - 1:+d}"
+    return sign + text
+
+
+def _decimal(text: str) -> tuple[str, str, int]:
+    """Sign, significant digits without zeros at either end, and the power of ten of the last digit."""
+    sign = "-" if text.startswith("-") else ""
+    mantissa, _, power = text.lstrip("-").partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    exponent = int(power or 0) - len(fraction)
+    stripped = digits.rstrip("0")
+    return sign, stripped, exponent + len(digits) - len(stripped)
+
+
+def _time_of(data: bytes, seq: int) -> str:
+    at_us = _parse(data, seq).get("at_us")
+    if not isinstance(at_us, int) or not 0 <= at_us < 2**53:
+        raise Broken(seq, "it carries no time")
+    return datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# --- the command line
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Verify the files named and print one paragraph each; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="verify", description="Verify an Interlock record.")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a database or a JSONL export")
+    parser.add_argument("--head", type=_hash, help="the hash the record must end in")
+    parser.add_argument("--after", type=_hash, help="the hash the first entry must follow (part of a record)")
+    parser.add_argument("--deep", action="store_true", help="check the canonical form of every entry as well")
+    try:
+        options = parser.parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    broken = unreadable = False
+    for path in options.files:
+        try:
+            report = verify_file(path, head=options.head, after=options.after, deep=options.deep)
+        except Broken as error:
+            print(f"{path}: BROKEN at entry {error.seq}: {error.why}")
+            broken = True
+        except Unreadable as error:
+            print(f"cannot read {error}", file=sys.stderr)
+            unreadable = True
+        else:
+            print(f"{path}: unbroken: {report.entries} entries, {report.first_seq} to {report.last_seq}")
+            print(f"  from {report.first_at} to {report.last_at}")
+            print(f"  head {report.head}")
+    return 1 if broken else 2 if unreadable else 0
+
+
+def _hash(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError("a hash is 64 hexadecimal digits in lower case")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
