@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from policies.condition_tokens import BadCondition, Use, check, names_in, rewritten, tokens_of, uses
+from policies.condition_tokens import BadCondition, Use, check, equals, names_in, rewritten, tokens_of, uses
 from policies.criteria.base import YES, Answer, Truth, View
 from policies.criteria.fact import unknown
 from policies.errors import nearest
@@ -102,7 +102,8 @@ def compile_condition(text: str, facts: Mapping[str, Fact]) -> Condition:
         if token.text in names and token.text not in facts and token.text not in SCALARS:
             raise BadCondition(f"there is no fact '{token.text}'", token.at, nearest(token.text, (*facts, *SCALARS)))
     types = {name: SCALARS.get(name) or facts[name].type for name in names}
-    for use in uses(tokens):
+    pairs = [(left, types[right.text]) for left, right in equals(tokens) if right.text in types]
+    for use in (*uses(tokens), *(Use(left.text, right, left.at) for left, right in pairs)):
         _check_use(use, types)
     import cel  # 0.4 s and a command line of its own: only where a condition is compiled
 

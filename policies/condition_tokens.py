@@ -215,6 +215,13 @@ def uses(tokens: Sequence[Token]) -> Iterator[Use]:
             yield Use(tokens[index - 2].text, FactType.STRING, tokens[index - 2].at)
 
 
+def equals(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:
+    """Pairs of names that are compared for being equal."""
+    for left, sign, right in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if sign.text in _COMPARES and left.kind is Kind.NAME and right.kind is Kind.NAME:
+            yield left, right
+
+
 def _literal_after(tokens: Sequence[Token], index: int) -> tuple[Token | None, FactType | None]:
     if index < len(tokens) and tokens[index].text == "-":
         index += 1

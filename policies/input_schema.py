@@ -14,6 +14,7 @@ from typing import Any
 from policies.json_path import Deep, Each, JsonPath, Step
 
 VISITS_MAX = 2_000
+DEPTH_MAX = 100
 
 _BRANCHES = ("allOf", "anyOf", "oneOf")
 _SINGLE = ("then", "else")
@@ -37,7 +38,7 @@ class _Visits:
         if not steps:
             return True
         key = (id(schema), len(steps))
-        if not isinstance(schema, dict) or key in self.under_way or self.left <= 0:
+        if not isinstance(schema, dict) or key in self.under_way or self.left <= 0 or len(self.under_way) > DEPTH_MAX:
             return False
         self.left -= 1
         self.under_way.add(key)

@@ -49,6 +49,8 @@ from proxy.volatile import without_volatile
 from proxy.wire import strict_json
 from proxy.wire.http_protocol import ServerLimits
 from proxy.wire.http_server import Server, tls_context
+from redaction.detectors.base import DEFAULT_KINDS
+from redaction.detectors.secret_rules import SECRET_KINDS
 from review.console import app as console
 from review.console.settings import ConsoleSettings
 from review.desk import Desk
@@ -149,6 +151,7 @@ class App:
             clock=self.clock,
             tool_names=self.inventory.names,
             tools_revision=lambda: self.inventory.revision,
+            detector_kinds=frozenset({*DEFAULT_KINDS, *SECRET_KINDS, *config.inspection.entities}),
         )
 
     def _build_core(self, config: Config) -> None:

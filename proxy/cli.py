@@ -88,15 +88,9 @@ def demo(
 @policy_cli.command("check")
 def policy_check(files: Annotated[list[Path], typer.Argument(help="Policy files, checked as one set.")]) -> None:
     """Say whether the files load, and where and how to mend what does not."""
-    from policies.check import check
+    from policies.check import check_paths
 
-    texts = {}
-    for file in files:
-        try:
-            texts[str(file)] = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            fail(f"{file}: {problem}", 2)
-    report, code = check(texts)
+    report, code = check_paths(files)
     print(report)
     raise typer.Exit(code)
 

@@ -9,7 +9,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -36,8 +36,9 @@ class PolicyDesk:
         clock: Callable[[], float],
         tool_names: Callable[[], Mapping[str, frozenset[str]]],
         tools_revision: Callable[[], int],
+        detector_kinds: Collection[str] | None = None,
     ) -> None:
-        self._loader = PolicyLoader(patterns, base)
+        self._loader = PolicyLoader(patterns, base, detector_kinds=detector_kinds)
         self._store = store
         self._clock = clock
         self._tool_names = tool_names

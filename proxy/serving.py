@@ -42,8 +42,8 @@ def load_config(explicit: Path | None) -> Loaded:
 
 def serve_forever(explicit: Path | None) -> None:
     """Run until SIGTERM or SIGINT. Raises: CannotStart."""
-    logs.configure()
     loaded = load_config(explicit)
+    logs.configure()
     print(f"Configuration: {loaded.file} ({loaded.why})", file=sys.stderr)
     run(_serve(loaded))
 

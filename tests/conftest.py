@@ -12,12 +12,25 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # A skip whose reason holds one of these words is a skip in CI too.
 SKIPS_ALLOWED_IN_CI = (
     "pii_dev.jsonl",  # development data that lies beside the project on some machines and is not part of it
 )
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> None:
+    """Log lines go to the captured output, short: the library's own traceback of a test's exception costs seconds."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer(key_order=["event"])],
+        logger_factory=structlog.PrintLoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+        cache_logger_on_first_use=False,
+    )
+
 
 settings.register_profile("interlock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("interlock")

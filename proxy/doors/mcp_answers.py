@@ -3,7 +3,8 @@
 Rules of this module:
 * Pure. Framing and required fields only; the content is the runner's (`proxy/answers.py`) or the tool's, inspected.
 * The id is always the one this request came with, whatever call the answer is of.
-* A tool's answer carries our `_meta` only where something was changed, replayed or edited.
+* A tool's answer carries our `_meta` only where something was changed, replayed or edited, and never the tool's
+  idea of it: keys under `interlock/` are taken out of what a tool says.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from proxy.doors.mcp_reply import Header
 from proxy.exchange import Answer, AnswerKind
 from proxy.wire import mcp_results, strict_json
 from proxy.wire.mcp_results import CALL_META_KEY
+
+OUR_META = "interlock/"  # keys of `_meta` that only the gate says: a tool's are taken out
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,16 @@ def ending_of(asked: AgentRequest, answer: Answer, *, is_collected: bool = False
     return Ending(answer.http_status, message, headers)
 
 
+def _meta(theirs: Any, ours: JsonObject) -> JsonObject:
+    """The tool's own `_meta` without what only the gate may say, and what the gate says."""
+    kept = (
+        {key: value for key, value in theirs.items() if not key.startswith(OUR_META)}
+        if isinstance(theirs, dict)
+        else {}
+    )
+    return {**kept, CALL_META_KEY: ours} if ours else kept
+
+
 def _result(asked: AgentRequest, answer: Answer, *, is_collected: bool) -> JsonObject:
     assert answer.response is not None
     response = {**answer.response, "id": asked.id}
@@ -50,8 +63,8 @@ def _result(asked: AgentRequest, answer: Answer, *, is_collected: bool) -> JsonO
         result = {"content": [{"type": "text", "text": strict_json.write(result).decode()}], "isError": False}
     if asked.is_modern and "resultType" not in result:
         result = {"resultType": "complete", **result}  # an outcome kept from an earlier revision (traps T23)
-    if answer.meta:
-        own: dict[str, Any] = result["_meta"] if isinstance(result.get("_meta"), dict) else {}
-        result = {**result, "_meta": {**own, CALL_META_KEY: answer.meta}}
+    theirs = result.get("_meta")
+    if answer.meta or (isinstance(theirs, dict) and any(key.startswith(OUR_META) for key in theirs)):
+        result = {**result, "_meta": _meta(theirs, answer.meta)}
     response["result"] = result
     return response

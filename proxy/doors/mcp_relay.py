@@ -93,7 +93,11 @@ class Relay:
         """Inspect one message of this call."""
         if self._rules is None:
             self._rules = self._shared.runner.output_rules(self._call)
-        return await self._shared.inspectors.inspect(message, rules=self._rules, surface=surface)
+        definition = self._call.definition if surface is Surface.RESULT else None
+        output_schema = definition.output_schema if definition is not None else None
+        return await self._shared.inspectors.inspect(
+            message, rules=self._rules, surface=surface, output_schema=output_schema
+        )
 
     async def _notification(self, message: JsonObject, method: str, event_id: str | None, retry_ms: int | None) -> None:
         if mcp_methods.method(self._revision, Direction.TOOL_TO_AGENT, Kind.NOTIFICATION, method) is None:

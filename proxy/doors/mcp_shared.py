@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from policies.model import Decision, Direction, OutputRules, ToolCall, ToolDefinition
+from policies.model import Decision, Direction, JsonObject, OutputRules, ToolCall, ToolDefinition
 from proxy.config import Config
 from proxy.doors.mcp_sessions import Sessions
 from proxy.doors.ticker import Ticker
@@ -51,7 +51,9 @@ class Runs(Protocol):
 class Inspects(Protocol):
     """The inspector pool. Never raises; what it cannot inspect it quarantines."""
 
-    async def inspect(self, message: Any, *, rules: OutputRules, surface: Surface) -> Inspection: ...
+    async def inspect(
+        self, message: Any, *, rules: OutputRules, surface: Surface, output_schema: JsonObject | None = None
+    ) -> Inspection: ...
 
 
 class Inventory(Protocol):

@@ -9,12 +9,14 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 from proxy.config import Config, ConfigError, HttpServer, SecretValue, StdioServer
 from proxy.config_secrets import resolve_secret
+from proxy.upstreams.address_rule import Network
 from proxy.upstreams.base import Upstream
 from proxy.upstreams.child import ChildLimits, Command
 from proxy.upstreams.conversation import ConversationLimits
@@ -77,6 +79,7 @@ def _http(name: str, server: HttpServer, config: Config, surroundings: Surroundi
             server.url,
             headers=surroundings.secrets(server.headers, f"{where}.headers"),
             ca_file=server.ca_file,
+            resolves_to=_networks(server.resolves_to, where),
             forbidden=surroundings.forbidden,
             limits=limits,
             on_change=surroundings.on_change,
@@ -87,6 +90,14 @@ def _http(name: str, server: HttpServer, config: Config, surroundings: Surroundi
         raise ConfigError(f"{where}.headers: {error}") from error
     except OSError as error:  # ssl.SSLError too: a file that is there but holds no certificate
         raise ConfigError(f"{where}.ca_file: {server.ca_file} cannot be used: {error}; give a PEM file") from error
+
+
+def _networks(texts: Sequence[str], where: str) -> tuple[Network, ...]:
+    """Raises: ConfigError."""
+    try:
+        return tuple(ip_network(text) for text in texts)
+    except ValueError as error:
+        raise ConfigError(f"{where}.resolves_to: {error}; write a network such as 10.0.0.0/8") from error
 
 
 def _stdio(name: str, server: StdioServer, config: Config, surroundings: Surroundings) -> Upstream:

@@ -51,6 +51,6 @@ class ConsoleSettings:
     def cookie(self) -> str:
         """The session cookie's name. The prefix makes browsers hold it to this host and to TLS (RFC 6265bis §4.1.3).
 
-        Without TLS it names the port: cookies do not keep ports apart, and two gates on one machine must not mix theirs.
+        Without TLS it names the port: cookies do not keep ports apart, and two gates on one machine must not mix.
         """
         return "__Host-interlock" if self.is_secure else f"interlock-{urlsplit(self.public_url).port or 80}"

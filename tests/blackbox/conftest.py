@@ -32,7 +32,16 @@ rules:
     reason: Payments need a person
     approval: {timeout_sec: 600}
   - id: the-rest
-    match: {tools: ["shop/**", "stream/**", "fragile/**", "drifting/**", "sessions/**", "hasty/**", "child/**"]}
+    match:
+      tools:
+        - shop/**
+        - stream/**
+        - fragile/**
+        - sessions/**
+        - slow/**
+        - child/echo
+        - child/stay_silent  # which it does not list, as the next
+        - hasty/stay_silent
     decision: allow
     reason: What these tests call
 output:
@@ -54,13 +63,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A gate before counting servers that are reached over HTTP, and one child on stdio."""
     base = tmp_path_factory.mktemp("whole-way")
     tools = ToolHouse()
-    for name in ("shop", "fragile", "hasty", "drifting"):
+    for name in ("shop", "fragile", "slow"):
         tools.add(name, TOOLS)
     tools.add("stream", TOOLS, as_events=True)
     tools.add("sessions", TOOLS, sessions=True)
     servers = tools.config()
-    servers["hasty"]["timeout_sec"] = 0.5
-    servers["child"] = {"command": sys.executable, "args": [str(STDIO_TOOL)]}
+    servers["slow"]["timeout_sec"] = 0.5
+    child = {"command": sys.executable, "args": [str(STDIO_TOOL)]}
+    servers |= {"child": child, "hasty": child | {"timeout_sec": 0.5}}
     parking = {"hold_sec": 30, "keepalive_sec": 0.1, "progress_sec": 0.1, "clients": {"impatient": 0.2}}
     gate = GateProcess(base, POLICY, servers, parking=parking)
     try:

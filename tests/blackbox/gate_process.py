@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.reviewer_client import ReviewerClient
-from tests.blackbox.raw_client import RawAnswer, RawConnection, connection, json_lines, request_bytes, send
+from tests.blackbox.raw_client import RawAnswer, RawConnection, connection, json_lines, post, request_bytes, send
 from tests.blackbox.servers.counting import CountingServer, Recorded, Wire
 from tests.blackbox.servers.lenient import LenientTools
 
@@ -262,6 +262,7 @@ class ToolHouse:
     def close(self) -> None:
         for name in list(self._open):
             self.stop(name)
+        self.run(_cancel_the_rest())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(END_SEC_MAX)
         self._loop.close()
@@ -272,6 +273,14 @@ class ToolHouse:
     def config(self) -> dict[str, Any]:
         """These servers, for the gate's configuration."""
         return {name: {"url": server.url} for name, server in self.servers.items()}
+
+
+async def _cancel_the_rest() -> None:
+    """Tools that were never to answer."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 class Held:
@@ -357,6 +366,13 @@ async def parked(url: str, tool: str, /, *, how: dict[str, Any] | None = None, *
         await wire.write(request_bytes(url, body, lines))
         await wire.until(b": keep-alive")
         yield wire
+
+
+async def session_of(url: str) -> str:
+    """A session of the older revisions, where a server wants one."""
+    params = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
+    opened = await post(url, {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
+    return opened.headers["mcp-session-id"]
 
 
 def text(answer: RawAnswer) -> str:

@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
 from mcp.client import Client
 
-from tests.blackbox.gate_process import REVISIONS, House, call, parked, text, told
+from tests.blackbox.gate_process import LEGACY, MODERN, REVISIONS, House, call, call_bytes, parked, session_of, text, told
+from tests.blackbox.raw_client import connection, request_bytes
 from tests.blackbox.servers.counting import close_after_reading, never_answer, reset_after_reading
 
 
@@ -55,9 +58,16 @@ async def test_p05_an_approved_call_whose_tool_dies_is_in_doubt_and_its_grant_is
 
 
 async def test_p05_a_tool_that_never_answers_leaves_doubt_when_its_time_is_over(house: House) -> None:
-    house.tools.servers["hasty"].then(never_answer, method="tools/call")
-    assert told(await call(house.url("hasty"), "echo", text="silence"))["decision"] == "in_doubt"
-    assert house.dispatched("hasty", "echo", text="silence") == 1
+    how = {"revision": MODERN}
+    assert told(await call(house.url("hasty"), "stay_silent", how=how, on="stdio"))["decision"] == "in_doubt"
+    assert len(await house.reviewer.in_doubt("stay_silent", on="stdio")) == 1
+
+
+@pytest.mark.long
+async def test_p05_a_tool_over_http_that_never_answers_leaves_doubt_when_its_time_is_over(house: House) -> None:
+    house.tools.servers["slow"].then(never_answer, method="tools/call")
+    assert told(await call(house.url("slow"), "echo", text="silence"))["decision"] == "in_doubt"
+    assert house.dispatched("slow", "echo", text="silence") == 1
     assert len(await house.reviewer.in_doubt("echo", text="silence")) == 1
 
 
@@ -107,23 +117,34 @@ async def _forget(house: House) -> None:
     house.tools.servers["sessions"].forget_sessions()
 
 
-@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+@pytest.mark.parametrize("revision", REVISIONS)
 async def test_p05_a_child_that_is_killed_in_the_middle_leaves_doubt_and_another_takes_its_place(
-    house: House, mode: Any
+    house: House, revision: str
 ) -> None:
-    async with Client(house.url("child"), mode=mode) as client:
-        first = json.loads((await client.call_tool("echo", {})).content[0].text)["pid"]  # type: ignore[union-attr]
-        waiting = asyncio.ensure_future(client.call_tool("stay_silent", {"mode": mode}))
-        async with asyncio.timeout(10):
-            while True:  # the child has read the call when it is in what it has received
-                heard = (await client.call_tool("received", {"n": os.urandom(4).hex()})).content[0].text  # type: ignore[union-attr]
-                if "stay_silent" in heard:
-                    break
+    url, how = house.url("child"), {"revision": revision}
+    if revision == LEGACY:
+        how["Mcp_Session_Id"] = await session_of(url)
+    first = await child_of(url, how)
+    body, lines = call_bytes("stay_silent", {"revision": revision}, **how)
+    async with asyncio.timeout(20), connection(url) as wire:
+        await wire.write(request_bytes(url, body, lines))
+        await dispatching(house, "stay_silent")
         os.kill(first, signal.SIGKILL)
-        answered = await waiting
-        assert "IN DOUBT" in answered.content[0].text  # type: ignore[union-attr]
-        again = await client.call_tool("stay_silent", {"mode": mode})
-        assert "IN DOUBT" in again.content[0].text  # type: ignore[union-attr]
-        second = json.loads((await client.call_tool("echo", {})).content[0].text)["pid"]  # type: ignore[union-attr]
-    assert second != first
-    assert len(await house.reviewer.in_doubt("stay_silent", mode=mode)) == 1
+        assert told(await wire.rest())["decision"] == "in_doubt"
+    assert told(await call(url, "stay_silent", how=how, revision=revision))["decision"] == "in_doubt"
+    assert len(await house.reviewer.in_doubt("stay_silent", revision=revision)) == 1
+    assert await child_of(url, how) != first
+
+
+async def child_of(url: str, how: dict[str, Any]) -> int:
+    return int(json.loads(text(await call(url, "echo", how=how)))["pid"])
+
+
+async def dispatching(house: House, tool: str) -> None:
+    """Until the record says that this call was let go; the pipe takes it at once."""
+    query = "SELECT count(*) FROM calls WHERE tool = ? AND state = 'dispatching'"
+    async with asyncio.timeout(10):
+        with closing(sqlite3.connect(f"file:{house.gate.store}?mode=ro", uri=True)) as store:
+            while not store.execute(query, (tool,)).fetchone()[0]:
+                await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)

@@ -11,7 +11,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
 from proxy.reviewer_client import Refused
-from tests.blackbox.gate_process import LEGACY, MODERN, REVISIONS, House, call, call_bytes, parked, text, told
+from tests.blackbox.gate_process import LEGACY, MODERN, REVISIONS, House, call, call_bytes, parked, session_of, text, told
 from tests.blackbox.raw_client import json_lines, post, send
 
 
@@ -65,12 +65,6 @@ async def test_p04_an_unmodified_client_that_times_out_collects_by_calling_again
         answered = await client.call_tool("pay", {"amount": amount})
     assert answered.content[0].text == f'pay ran with {{"amount": {amount}}}'  # type: ignore[union-attr]
     assert house.dispatched("shop", "pay", amount=amount) == 1
-
-
-async def session_of(url: str) -> str:
-    params = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
-    opened = await post(url, {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
-    return opened.headers["mcp-session-id"]
 
 
 async def test_a_cancelled_wait_ends_the_wait_and_not_the_question(house: House) -> None:

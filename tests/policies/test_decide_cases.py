@@ -1,7 +1,8 @@
 """Decision tables in YAML: `tests/cases/policies/` and the seeds' own examples in `tests/cases/seeds/` (SEMANTICS §6).
 
 A table is `{note, files: {name: text}, cases: [{note, call, facts, at, want}]}`; `want` names the effect and the rules,
-and any of reason, facts, errors and approval. A table of `refused` files names the places and keys that keep each from loading.
+and any of reason, facts, errors and approval. A table of `refused` files names the places and keys that keep each from
+loading.
 """
 
 from __future__ import annotations

@@ -54,3 +54,10 @@ def test_a_schema_that_multiplies_itself_ends() -> None:
     for depth in range(60):
         schema["$defs"][str(depth)] = {"allOf": [{"$ref": f"#/$defs/{depth + 1}"}] * 2}
     assert has_path({**schema, "$ref": "#/$defs/0"}, parse("$.args.amount")) is False
+
+
+def test_a_chain_of_references_ends() -> None:
+    schema: dict[str, Any] = {"$defs": {str(n): {"$ref": f"#/$defs/{n + 1}"} for n in range(5_000)}}
+    schema["$defs"]["5000"] = AMOUNT
+    assert has_path({**schema, "$ref": "#/$defs/4990"}, parse("$.args.amount")) is True
+    assert has_path({**schema, "$ref": "#/$defs/0"}, parse("$.args.amount")) is False

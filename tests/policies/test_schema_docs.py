@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator
 
-from policies import condition_tokens, criteria, yaml_source
+from policies import argument_limits, arguments, condition_tokens, criteria, yaml_source
 from policies.check import check
 from policies.condition import SCALARS
 from policies.decide import decide
@@ -85,6 +85,8 @@ def test_limits_on_the_page_are_the_limits() -> None:
         f"{condition_tokens.TEXT_CHARS_MAX:,} characters",
         f"{condition_tokens.TOKENS_MAX} words and signs",
         f"brackets {condition_tokens.NESTING_MAX} deep",
+        f"{arguments.SCHEMA_CHARS_MAX:,} characters",
+        f"{argument_limits.STEPS_MAX:,} steps",
     ):
         assert limit in re.sub(r"\s+", " ", PAGE), limit
 

@@ -44,8 +44,8 @@ def test_a_policy_that_loads_exits_with_zero_and_one_that_does_not_with_one_and_
     assert re.search(r"bad\.yaml:3:\d+: .*mach.*match", refused.output, re.DOTALL)
 
 
-def test_a_policy_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
-    assert run.invoke(cli, ["policy", "check", str(tmp_path / "absent.yaml")]).exit_code == 2
+def test_a_policy_file_that_is_not_there_does_not_load(tmp_path: Path) -> None:
+    assert run.invoke(cli, ["policy", "check", str(tmp_path / "absent.yaml")]).exit_code == 1
 
 
 def test_an_agents_key_is_printed_once_and_only_its_hash_goes_into_the_configuration() -> None:

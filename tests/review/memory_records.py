@@ -143,6 +143,7 @@ class MemoryRecords:
         return self.sessions.get(token_hash)
 
     async def drop_session(self, token_hash: str) -> None:
+        await asyncio.sleep(0)
         self.sessions.pop(token_hash, None)
 
     async def put_link(self, link: LoginLink) -> None:

@@ -11,7 +11,6 @@ from review.model import Reviewer
 from review.ports import Listed
 from review.refusals import NotAllowed
 
-
 ROWS_MAX = 100  # of one list; the JSON twin has all
 
 

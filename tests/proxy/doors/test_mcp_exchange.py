@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from policies.model import Decision, ToolCall
-from proxy.upstreams.base import Reply, UpstreamFailed
+from proxy.doors.mcp_exchange import McpExchange
+from proxy.exchange import Answer, AnswerKind
+from proxy.upstreams.base import Reply, Sent, UpstreamFailed
 from review.model import CallState, ReviewState
 from tests.proxy.builders import allow, definition
 from tests.proxy.doors.door_world import (
@@ -18,6 +20,7 @@ from tests.proxy.doors.door_world import (
     by_name,
     call,
     notification,
+    request,
     result,
     streams,
 )
@@ -292,3 +295,51 @@ async def test_what_the_agent_answers_is_part_of_the_judged_call(world: DoorWorl
     assert kept.proposed == {"arguments": {}, "input_responses": {"q1": {"action": "accept"}}}
     sent = world.server.posted[0].message["params"]
     assert (sent["inputResponses"], sent["requestState"]) == ({"q1": {"action": "accept"}}, "opaque")
+
+
+# ---- corners -------------------------------------------------------------------------------------------------------
+
+
+async def test_an_error_that_is_no_json_rpc_keeps_its_status_and_is_inspected(world: DoorWorld) -> None:
+    world.server.then("tools/call", lambda posted: Reply(400, body={"detail": "a SECRET"}))
+    answered = await world.agent.send(call("allow", 3))
+    assert (answered.status, answered.json["id"]) == (400, 3)
+    assert answered.json["error"]["data"] == {"detail": "a [REDACTED]"}
+
+
+async def test_a_server_that_came_back_without_telling_its_tools_is_not_sent_the_call(world: DoorWorld) -> None:
+    await world.agent.initialize()
+    world.server.restart()
+    known = world.definitions.changed
+
+    def away(server: str) -> None:
+        known(server)
+        world.definitions.is_unavailable = True
+
+    world.definitions.changed = away  # type: ignore[method-assign]
+    answered = await world.agent.send(call("allow", 3))
+    assert "NOT executed" in answered.text
+    assert len(world.server.sent("tools/call")) == 1
+
+
+async def test_another_method_is_repeated_to_a_server_that_came_back(world: DoorWorld) -> None:
+    await world.agent.initialize()
+    world.server.restart()
+    answered = await world.agent.send(request("resources/read", 4, uri="file:///a"))
+    assert answered.json == result(4)
+
+
+async def test_a_call_of_another_server_is_not_sent_from_here(world: DoorWorld) -> None:
+    exchanges: list[McpExchange] = []
+
+    async def keep(exchange: McpExchange) -> Answer:
+        exchanges.append(exchange)
+        return Answer(AnswerKind.DENIED, "call_1", "no")
+
+    world.world.runner.call = keep  # type: ignore[method-assign, assignment]
+    await world.agent.send(call("allow", 3))
+    (exchange,) = exchanges
+    with pytest.raises(UpstreamFailed) as failed:
+        await exchange.dispatch(replace(exchange.call, server="files"), Sent())
+    assert not failed.value.sent
+    assert world.server.posted == []

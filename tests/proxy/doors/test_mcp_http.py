@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from proxy.doors.mcp_http import Place
+from proxy.upstreams.base import Reply, UpstreamFailed
 from tests.proxy.doors.door_world import AGENT_KEY, OTHER_KEY, Caller, DoorWorld, Stream, call, request, result, streams
 
 
@@ -184,3 +185,50 @@ async def test_streams_that_would_last_for_ever_end_when_the_gate_stops(world: D
     await listening.until(lambda answered: answered.status == 200)
     await world.door.end_streams()
     assert (await listening.done()).is_complete
+
+
+async def test_with_trusted_proxies_nobody_else_may_connect() -> None:
+    listener = {"port": 8610, "trusted_proxies": ["10.0.0.1"]}
+    world = DoorWorld(agents_listener=listener)
+    assert (await world.agent.send(call(), peer="10.0.0.2")).status == 401
+    assert (await world.agent.send(call(), peer="10.0.0.1")).status == 200
+    assert len(world.server.posted) == 1
+
+
+@pytest.mark.parametrize("verb", ["GET", "DELETE"])
+async def test_streams_and_sessions_are_refused_while_the_record_cannot_be_written(world: DoorWorld, verb: str) -> None:
+    await world.agent.initialize()
+    world.records.is_down = True
+    answered = await world.agent.send(verb=verb)
+    assert (answered.status, answered.headers["retry-after"]) == (503, "5")
+    assert (world.server.got, world.server.deleted) == ([], [])
+
+
+async def test_a_session_that_had_ended_is_not_found_and_nobody_is_accused(world: DoorWorld) -> None:
+    await world.agent.initialize()
+    await world.agent.send(verb="DELETE")
+    assert (await world.agent.send(verb="GET")).status == 404
+    await world.world.quiet()
+    assert world.entries("call_refused") == []
+
+
+async def test_closing_the_door_does_not_wait_for_a_server_that_is_away(world: DoorWorld) -> None:
+    await world.agent.initialize()
+
+    async def away(**how: object) -> Reply:
+        raise UpstreamFailed("no connection", sent=False)
+
+    world.server.delete = away  # type: ignore[method-assign, assignment]
+    await world.door.close()
+    assert (await world.agent.send(request("ping"))).status == 404
+
+
+async def test_ending_a_session_at_a_server_that_is_away_ends_it_here(world: DoorWorld) -> None:
+    await world.agent.initialize()
+
+    async def away(**how: object) -> Reply:
+        raise UpstreamFailed("no connection", sent=False)
+
+    world.server.delete = away  # type: ignore[method-assign, assignment]
+    assert (await world.agent.send(verb="DELETE")).status == 200
+    assert (await world.agent.send(request("ping"))).status == 404

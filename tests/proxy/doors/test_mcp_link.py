@@ -131,6 +131,16 @@ async def test_a_404_to_a_get_of_a_living_session_renews_nothing() -> None:
     assert [one.message["method"] for one in server.posted] == ["ping"]
 
 
+async def test_an_answer_is_never_carried_into_another_session() -> None:
+    server = ScriptedServer()
+    session = a_session(server)
+    server.restart()
+    answer = {"jsonrpc": "2.0", "id": "s-1", "result": {}}
+    link = Link(server, "demo", session)
+    assert (await link.post(answer, headers={}, sent=Sent(), reuse_connection=True)).status == 404
+    assert len(server.posted) == 1
+
+
 async def test_a_resumption_never_renews() -> None:
     server = ScriptedServer()
     session = a_session(server)

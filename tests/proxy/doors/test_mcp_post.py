@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from proxy.upstreams.base import Reply, UpstreamFailed
 from review.model import CallState, ReviewState
 from tests.proxy.doors.door_world import (
     HANDSHAKE,
@@ -401,3 +402,13 @@ async def test_a_second_call_of_another_agent_knows_nothing_of_the_first(world: 
     for held in (first, second):
         held.leave()
         await held.done()
+
+
+async def test_a_notification_to_a_server_that_is_away_is_said_to_be_lost(world: DoorWorld) -> None:
+    await world.agent.initialize()
+
+    def away(posted: object) -> Reply:
+        raise UpstreamFailed("no connection", sent=False)
+
+    world.server.then("notifications/roots/list_changed", away)
+    assert (await world.agent.send(notification("notifications/roots/list_changed"))).status == 502

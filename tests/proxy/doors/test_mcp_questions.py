@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from policies.model import Decision, Direction, ToolCall
+from proxy.upstreams.base import Reply, UpstreamFailed
 from tests.proxy.builders import ask, deny
 from tests.proxy.doors.door_world import (
     OTHER_KEY,
@@ -305,3 +306,39 @@ async def test_without_a_session_nobody_can_be_asked_and_the_tool_is_told_so(wor
     assert (refused["id"], refused["error"]["code"]) == ("s-1", -32010)
     stream.say(result(3))
     assert (await answered.done()).messages == [result(3)]
+
+
+async def test_what_the_server_says_about_its_question_goes_with_it(world: DoorWorld) -> None:
+    meta = {"progressToken": 5}
+    _, _, question = await asked(world, request("roots/list", 7, _meta=meta))
+    assert question["params"] == {"_meta": meta}
+    bare = DoorWorld()
+    _, _, plain = await asked(bare, request("roots/list", 7))
+    assert "params" not in plain
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+async def test_a_tool_that_refuses_the_answer_is_not_given_another(world: DoorWorld, status: int) -> None:
+    answered, stream, question = await asked(world)
+    world.server.then("(response)", lambda posted: Reply(status))
+    await world.agent.send({"jsonrpc": "2.0", "id": question["id"], "result": SAMPLED})
+    await until_responded(world)
+    stream.say(result(3))
+    await answered.done()
+
+
+async def test_an_answer_that_is_lost_on_its_way_is_in_doubt_and_not_doubled(world: DoorWorld) -> None:
+    answered, stream, question = await asked(world)
+
+    def lost(posted: object) -> Reply:
+        raise UpstreamFailed("it broke off", sent=True)
+
+    world.server.then("(response)", lost)
+    await world.agent.send({"jsonrpc": "2.0", "id": question["id"], "result": SAMPLED})
+    await until_responded(world)
+    stream.say(result(3))
+    await answered.done()
+    await world.world.quiet()
+    states = {kept.direction: kept.state.value for kept in world.records.calls.values()}
+    assert states["agent_answer"] == "in_doubt"
+    assert len(responses(world)) == 1

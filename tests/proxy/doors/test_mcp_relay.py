@@ -55,7 +55,7 @@ async def test_a_response_is_handed_back_and_not_written(world: DoorWorld) -> No
 async def test_a_notification_is_inspected_and_written_with_its_id(world: DoorWorld) -> None:
     bench = Bench(world)
     assert await bench.relay.pass_on(Incoming(MESSAGE, "e1", 7)) is None
-    assert bench.shared.inspectors.seen == [MESSAGE]  # type: ignore[attr-defined]
+    assert [message for message, _ in bench.shared.inspectors.seen] == [MESSAGE]  # type: ignore[attr-defined]
     assert bench.sent[0].startswith(b"id: e1\nretry: 7\ndata: {")
 
 
