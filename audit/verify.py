@@ -88,42 +88,44 @@ def verify_file(path: Path, *, head: str | None = None, after: str | None = None
 
 
 def verify_rows(
-    rows: Iterable[Row], *, head: str | None = None, after: str | None = None, deep: bool = False
+    rows: Iterable[tuple[Any, ...]], *, head: str | None = None, after: str | None = None, deep: bool = False
 ) -> Report:
-    """Verify entries in the order given. Raises: Broken."""
+    """Verify entries (`Row`, or the same four things in a plain tuple) in the order given. Raises: Broken."""
     check = _check_deeply() if deep else None
     count, seq, previous = 0, 0, after or GENESIS
-    first_seq, first, last = 0, b"", b""
-    for row in rows:
-        data = row.data
+    first_seq, first, data = 0, b"", b""
+    for data, stored_seq, stored_hash, call_id in rows:
         if count == 0:
-            seq = _first_seq(row, after) - 1
+            seq = _first_seq(data, stored_seq, after) - 1
             first_seq, first = seq + 1, data
+        count += 1
         seq += 1
-        if row.seq is not None and row.seq != seq:
-            raise Broken(seq, f"it is missing: entry {row.seq} stands in its place")
+        if stored_seq is not None and stored_seq != seq:
+            raise Broken(seq, f"it is missing: entry {stored_seq} stands in its place")
+        if type(data) is not bytes:
+            raise Broken(seq, "its row does not hold bytes")
         if not data.endswith(b',"prev":"%b","seq":%d,"v":"v1"}' % (previous.encode(), seq)):
             raise Broken(seq, _why_not_next(data, seq, previous))
         digest = hashlib.sha256(data)
-        if row.hash is not None and row.hash != digest.digest():
-            raise Broken(seq, f"its bytes hash to {digest.hexdigest()}, not to the stored {row.hash.hex()}")
+        if stored_hash is not None and stored_hash != digest.digest():
+            raise Broken(seq, f"its bytes hash to {digest.hexdigest()}, not to the hash stored with it")
         if check is not None:
-            check(row, seq)
-        previous, last, count = digest.hexdigest(), data, count + 1
+            check(Row(data, stored_seq, stored_hash, call_id), seq)
+        previous = digest.hexdigest()
     if head is not None and head != previous:
         raise Broken(seq + 1, f"the record ends in {previous}, not in the head {head}: it was cut off or replaced")
     if count == 0:
         return Report(0, 0, 0, "-", "-", previous)
-    return Report(count, first_seq, seq, _time_of(first, first_seq), _time_of(last, seq), previous)
+    return Report(count, first_seq, seq, _time_of(first, first_seq), _time_of(data, seq), previous)
 
 
-def _first_seq(row: Row, after: str | None) -> int:
+def _first_seq(data: bytes, stored_seq: int | None, after: str | None) -> int:
     """The number the run must begin with: 1, unless the caller knows the hash before it."""
     if after is None:
         return 1
-    tail = _TAIL.search(row.data[-_TAIL_BYTES_MAX:])
+    tail = _TAIL.search(data[-_TAIL_BYTES_MAX:]) if type(data) is bytes else None
     if tail is None:
-        raise Broken(row.seq or 1, "it is not an entry of format v1")
+        raise Broken(stored_seq or 1, "it is not an entry of format v1")
     return int(tail[2])
 
 
@@ -180,7 +182,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _rows(connection: sqlite3.Connection, stored_head: list[str]) -> Iterator[Row]:
+def _rows(connection: sqlite3.Connection, stored_head: list[str]) -> Iterator[tuple[Any, ...]]:
     """All entries in short reads; the last read sees the stored head in the same snapshot."""
     last = -sys.maxsize
     while True:
@@ -191,13 +193,10 @@ def _rows(connection: sqlite3.Connection, stored_head: list[str]) -> Iterator[Ro
         if len(rows) < CHUNK_ROWS:
             stored_head[:] = [digest.hex() for (digest,) in connection.execute("SELECT hash FROM head")]
         connection.execute("COMMIT")
-        for data, seq, digest, call_id in rows:
-            if not (isinstance(data, bytes) and isinstance(digest, bytes)):
-                raise Broken(seq, "its row does not hold bytes and a hash")
-            yield Row(data, seq, digest, call_id)
+        yield from rows
         if len(rows) < CHUNK_ROWS:
             return
-        last = rows[-1][1]
+        last = rows[-1][1]  # its seq
 
 
 # --- the deep check: canonical form, all keys, one node a boot

@@ -119,6 +119,7 @@ class App:
         await asyncio.gather(*self._ticking, return_exceptions=True)
         self.pages.close()
         await asyncio.gather(self.agents_server.shutdown(SHUTDOWN_SEC), self.reviewers_server.shutdown(SHUTDOWN_SEC))
+        await self.door.close()
         with contextlib.suppress(StoreDown):  # it is said in the log, and nothing more can be done about it here
             await self._entry(EntryKind.GATE_STOPPED, {})
         await self._closing.aclose()
@@ -187,9 +188,10 @@ class App:
 
     async def _listen(self, config: Config) -> None:
         agents_socket, reviewers_socket = self._sockets
+        self.door = self._agents_door(config)
         limits = _server_limits(config)
         self.agents_server = Server(
-            self._agents_door(config),
+            self.door,
             sockets=[agents_socket],
             tls=_tls(config.agents_listener),
             limits=limits,
@@ -219,6 +221,7 @@ class App:
 
     async def _answer_holds(self) -> None:
         self.parking.close()
+        await self.door.end_streams()
 
     @property
     def agents_url(self) -> str:

@@ -16,8 +16,9 @@ from audit.entry import EntryDraft, EntryKind
 from policies.model import Approval, Decision, JsonObject, ToolCall
 from proxy import tickets
 from proxy.events import CallReceived
-from proxy.telling import Teller, decision_json, inspection_json
+from proxy.telling import Teller, inspection_json
 from redaction.model import Inspection
+from review import decisions
 from review.binding import binding, release_binding
 from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState
 from review.ports import Change, InsertCall, InsertReview, MoveCall, MoveReview
@@ -72,7 +73,7 @@ class GateRows:
             direction=call.direction.value,
             previous_id=event.continues,
             proposed=proposed,
-            decision=decision_json(decision),
+            decision=decisions.to_json(decision, is_whole=not decision.effect.is_allowing),
             definition_digest=call.definition.digest if call.definition is not None else None,
             dispatched_at=event.at if state is CallState.DISPATCHING else None,
             labels=labels,
@@ -179,13 +180,12 @@ class GateRows:
         """Provably no byte left us: a spent grant becomes spendable again, with its old expiry (SEMANTICS §2)."""
         entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=False)
         dispatching = frozenset({CallState.DISPATCHING})
-        if review is None:
-            to, rows = CallState.FAILED_BEFORE_SEND, ()
-        else:
-            to = CallState.WAITING
-            rows = (MoveReview(review.id, frozenset({ReviewState.SPENT}), ReviewState.SPENDABLE, {}),)
+        to = CallState.FAILED_BEFORE_SEND if review is None else CallState.WAITING
         move = MoveCall(record.id, dispatching, to, {"updated_at": at, "failure": why, "dispatched_at": None})
-        return Change(rows=(move, *rows), entries=(entry,))
+        if review is None:
+            return Change(rows=(move,), entries=(entry,))
+        unspent = MoveReview(review.id, frozenset({ReviewState.SPENT}), ReviewState.SPENDABLE, {})
+        return Change(rows=(move, unspent), entries=(entry,))
 
     def failed_after_send(self, record: CallRecord, why: str, at: float) -> Change:
         entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=True)

@@ -234,12 +234,25 @@ class Life:
             self._runner.recent.drop(reply.answer.call_id)
         if change is None:
             return
+        if change.durable:
+            spawn(self._record_outcome(change, reply.answer.call_id), name=f"outcome:{reply.answer.call_id}")
+            return
         try:
             self._runner.records.submit(change)
         except StoreDown as down:
             log.error("outcome_not_recorded", call=reply.answer.call_id, why=str(down))
             return
         self._runner.parking.ring(reply.answer.call_id)
+
+    async def _record_outcome(self, change: Change, call_id: str) -> None:
+        """An outcome somebody may come back for: the bell rings only once it can be read."""
+        try:
+            await self._runner.records.apply(change)
+        except (ChangeLost, StoreDown) as problem:
+            # The call stays as it is kept: recovery at the next start names it in doubt.
+            log.error("outcome_not_recorded", call=call_id, why=str(problem))
+            return
+        self._runner.parking.ring(call_id)
 
     def _detach(self, call_id: str, *, stay: bool) -> None:
         self._runner.detach(call_id, self)

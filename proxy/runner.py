@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -33,6 +33,7 @@ from review.ports import Change, InsertCall, InsertReview, MoveCall, Records, St
 log = structlog.get_logger("interlock.runner")
 
 REOPEN_WITHIN_SEC = 24 * 3600
+REFUSALS_PER_SEC_MAX = 50
 MODERN = "2026-07-28"
 
 
@@ -78,6 +79,7 @@ class Runner:
         self._ticket_key = ticket_key
         self._repeat_key_of = repeat_key_of
         self._new_call_id = ids
+        self._refusals = _PerSecond(REFUSALS_PER_SEC_MAX)
         self._attached: dict[str, Life] = {}
         self._open_by_call: dict[str, str] = {}
         self._open_by_agent: dict[str, int] = {}
@@ -117,8 +119,16 @@ class Runner:
         )
 
     def refused(self, *, agent: str | None, server: str, method: str | None, why: str, status: int) -> None:
-        """Record what a door would not read. A store that is down does not make the refusal less of one."""
-        body = {"server": server, "method": method, "why": why[:300], "status": status}
+        """Record what a door would not read. A store that is down does not make the refusal less of one.
+
+        At most `REFUSALS_PER_SEC_MAX` entries a second (P14); the next entry says how many were left out.
+        """
+        left_out = self._refusals.admit(self.clock())
+        if left_out is None:
+            return
+        body: dict[str, Any] = {"server": server, "method": method, "why": why[:300], "status": status}
+        if left_out:
+            body["left_out_before"] = left_out
         entry = EntryDraft(EntryKind.CALL_REFUSED, self.clock(), f"agent:{agent or '?'}", None, body)
         try:
             self.records.submit(Change(entries=(entry,), durable=False))
@@ -208,7 +218,7 @@ class Runner:
             return answers.refused(record.id, "this ticket is for a call of another tool")
         if any_tool and record.method != "tools/call":
             return answers.refused(record.id, f"this ticket is for {record.method}: repeat that request instead")
-        if record.id in self._attached:
+        if self._is_awaited(record.id):
             return answers.refused(record.id, "this call is being waited for already", retry_after_sec=30)
         if record.delivered_at is not None:
             return answers.refused(record.id, "the outcome of this call has been delivered already")
@@ -226,7 +236,7 @@ class Runner:
         """What stands in the way of a new call of this key."""
         found = _Earlier()
         for record in await self._candidates(key, now):
-            if record.id in self._attached:
+            if self._is_awaited(record.id):
                 found.twin_waits = True
                 continue
             review = await self._review_of(record)
@@ -286,7 +296,13 @@ class Runner:
                     pass
 
     def attach(self, call_id: str, life: Life) -> None:
-        self._attached.setdefault(call_id, life)
+        if not self._is_awaited(call_id):
+            self._attached[call_id] = life
+
+    def _is_awaited(self, call_id: str) -> bool:
+        """True while an agent that has not left waits for this call, or is just being answered."""
+        life = self._attached.get(call_id)
+        return life is not None and not life.exchange.left.is_set()
 
     def detach(self, call_id: str, life: Life) -> None:
         if self._attached.get(call_id) is life:
@@ -309,6 +325,27 @@ class Runner:
         """A waiter read its review again and it is still a question: it counts again."""
         if review.state.is_open:
             self._count_open(record.id, record.agent)
+
+
+class _PerSecond:
+    """Admits so many a second, and says how many were turned away since the last one admitted."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._second = 0
+        self._admitted = 0
+        self._left_out = 0
+
+    def admit(self, now: float) -> int | None:
+        """None: not this one."""
+        if int(now) != self._second:
+            self._second, self._admitted = int(now), 0
+        if self._admitted >= self._most:
+            self._left_out += 1
+            return None
+        self._admitted += 1
+        left_out, self._left_out = self._left_out, 0
+        return left_out
 
 
 class _Earlier:

@@ -95,41 +95,6 @@ class Teller:
         return EntryDraft(kind, at, actor, call_id, body)
 
 
-def decision_json(decision: Decision) -> JsonObject:
-    """The decision as it is kept with the call and shown to reviewers: effect, rules, reason, labels, trace, facts."""
-    labels = decision.classification
-    kept: JsonObject = {
-        "effect": decision.effect.value,
-        "reason": decision.reason,
-        "rules": list(decision.determining),
-        "snapshot": decision.snapshot,
-        "risk": labels.risk.value if labels.risk else None,
-        "risk_tags": sorted(labels.risk_tags),
-        "topics": sorted(labels.topics),
-        "reversible": labels.reversible,
-        "classified": labels.is_classified,
-    }
-    if decision.agent_message:
-        kept["agent_message"] = decision.agent_message
-    if decision.effect.is_allowing:
-        return kept  # the rules and the snapshot say why; the whole trace is kept for what people will read
-    kept["facts"] = dict(decision.facts)
-    kept["errors"] = list(decision.errors)
-    kept["trace"] = [
-        {
-            "policy": step.policy,
-            "rule": step.rule,
-            "matched": step.matched,
-            "effect": step.effect.value if step.effect else None,
-            "why": step.why,
-            "facts": dict(step.facts),
-            "error": step.error,
-        }
-        for step in decision.trace
-    ]
-    return kept
-
-
 def inspection_json(inspection: Inspection) -> JsonObject:
     """What was seen and done, without values, for the call's page."""
     return {

@@ -15,10 +15,10 @@ from policies.model import Decision, JsonObject, Risk, TraceStep
 _TIERS: Mapping[str | None, int] = {Risk.LOW.value: 0, Risk.MEDIUM.value: 1, Risk.HIGH.value: 2, None: 3}
 
 
-def to_json(decision: Decision) -> JsonObject:
-    """The decision with its whole trace, ready for CallRecord.decision."""
+def to_json(decision: Decision, *, is_whole: bool = True) -> JsonObject:
+    """The decision, ready for CallRecord.decision. Not whole: without facts and trace, where nobody is asked."""
     labels = decision.classification
-    return {
+    kept = {
         "effect": decision.effect.value,
         "reason": decision.reason,
         "rules": list(decision.determining),
@@ -29,6 +29,11 @@ def to_json(decision: Decision) -> JsonObject:
         "reversible": labels.reversible,
         "classified": labels.is_classified,
         "agent_message": decision.agent_message,
+    }
+    if not is_whole:
+        return kept  # the rules and the snapshot say why
+    return {
+        **kept,
         "facts": dict(decision.facts),
         "errors": list(decision.errors),
         "constraints": [{"kind": one.kind, "value": one.value, "rule": one.rule} for one in decision.constraints],

@@ -182,6 +182,7 @@ class Posts:
         try:
             answer = await (shared.runner.collect(exchange) if is_collect else shared.runner.call(exchange))
             ending = ending_of(asked, answer, is_collected=is_collect)
+            await _notice_departures()
             if await self._give(exchange, ending.status, ending.message, ending.headers):
                 shared.runner.delivered(answer.call_id)
             else:
@@ -309,3 +310,10 @@ def _client(inbound: Inbound, found: mcp.Inbound, session: Session | None, *, ha
     else:
         name, _, version = inbound.client.partition(" ")[0].partition("/")
     return Client(name, version, has_token, found.revision.value)
+
+
+async def _notice_departures() -> None:
+    """Two turns of the loop: a connection whose end has already arrived is seen to have ended before it is written to,
+    so that an outcome nobody reads is not taken for delivered (SEMANTICS §2.2)."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)

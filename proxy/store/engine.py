@@ -185,7 +185,10 @@ class Engine:
         return self._up().writer
 
     async def read[T](self, question: Callable[..., T], *about: Any) -> T:
-        """Ask `question(connection, rows, *about)` in a reading thread. Raises: StoreDown, StoreBusy."""
+        """Ask `question(connection, rows, *about)` in a reading thread; it sees all that was accepted before.
+
+        Raises: StoreDown, StoreBusy.
+        """
         connected = self._up()
         if self._reading >= self._limits.reads_waiting_max:
             raise StoreBusy(f"{self._reading} reads are waiting; try again later")
@@ -194,6 +197,8 @@ class Engine:
         self._reading += 1
         asked = _Asked(question, self._rows, about)
         try:
+            if connected.writer.has_posted:
+                await connected.writer.settle()
             return await reader.run(within(asked, self._limits.read_sec_max, self._monotonic))
         except sqlite3.Error as error:
             raise StoreDown(f"the database could not be read: {error}") from error

@@ -3,7 +3,8 @@
 Rules of this module:
 * Only this task uses the writing connection; requests wait for a future and may be cancelled at any time. What was
   accepted is written, whether or not anybody still waits for it.
-* Group commit without delay: whatever came while the last batch was being made durable is the next batch.
+* Group commit without delay: whatever came while the last batch was being made durable is the next batch. Only items
+  nobody waits for linger a little, so that they share the next one's synchronisation; `settle` brings them in.
 * The head moves only after COMMIT returned. After any error of the database nothing is believed any more: everything
   waiting is refused with StoreDown, and so is everything after it, until the store has been opened anew (P1, traps T8).
 * The queue is bounded in items and bytes (P14); past that, `StoreBusy` at once.
@@ -43,11 +44,14 @@ class WriterLimits:
     queue_bytes_max: int = 256 * 1024 * 1024
     batch_items_max: int = 128
     batch_bytes_max: int = 16 * 1024 * 1024
+    linger_sec: float = 0.02  # how long an item nobody waits for may wait for company
     checkpoint_bytes: int = 16 * 1024 * 1024
     idle_sec: float = 1.0
 
 
-_COMMIT_BYTES = 32 * 1024  # what one commit writes at least: whole pages of the tables and indexes it touches
+# What goes to the log besides the values: whole pages of the tables and indexes touched.
+_COMMIT_BYTES = 32 * 1024
+_ITEM_BYTES = 6 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +78,9 @@ class Writer:
         self._why_down: str | None = None
         self._is_closing = False
         self._wake = asyncio.Event()
+        self._posted = 0  # items nobody waits for, queued or being written
+        self._has_lingered = False
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._log_bytes = 0  # written since the log was last moved into the database
         self._is_idle = False
         self._shall_cut = False
@@ -98,11 +105,25 @@ class Writer:
         """
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._accept(_Item(work, weight_bytes, done))
+        self._wake.set()
         return done
 
     def post(self, work: Work, *, weight_bytes: int = 0) -> None:
         """Accept an item nobody waits for; if it is refused, the log tells. Raises: StoreDown, StoreBusy."""
         self._accept(_Item(work, weight_bytes, None))
+        self._posted += 1
+        if self._is_due():
+            self._wake.set()
+        else:
+            self._let_linger()
+
+    @property
+    def has_posted(self) -> bool:
+        return self._posted > 0
+
+    async def settle(self) -> None:
+        """Wait until everything accepted so far is written. Raises: StoreDown, StoreBusy."""
+        await self.submit(_NOTHING)
 
     def _accept(self, item: _Item) -> None:
         if self._why_down is not None or self._is_closing:
@@ -116,7 +137,6 @@ class Writer:
             )
         self._queue.append(item)
         self._queue_bytes = queued_bytes
-        self._wake.set()
 
     def cut_log_soon(self) -> None:
         """Cut the log as soon as nothing waits: what was erased shall not stay in it."""
@@ -136,27 +156,49 @@ class Writer:
         try:
             while self._queue or not self._is_closing:
                 self._wake.clear()
-                if self._queue:
+                if self._is_due():
                     await self._commit()
                 await self._checkpoint_if_due()
-                if not self._queue and not self._is_closing:
+                if not self._is_due() and not self._is_closing:
                     await self._wake.wait()
         except (sqlite3.Error, OutsideWriter, StoreDown) as error:
             self._go_down(f"the database failed: {error}; nothing is done until it can be opened again")
         finally:
-            self._stop_timer()
+            self._stop_timers()
             if self._why_down is None and not self._is_closing:
                 self._go_down("the store's writer has ended")  # a fault of ours, or cancelled: refuse what waits
             elif self._queue or self._batch:
                 self._refuse_all(self._why_down or "the store has closed")
+
+    def _is_due(self) -> bool:
+        """Whether something in the queue should be written now."""
+        waiting = len(self._queue)
+        somebody_waits = waiting + len(self._batch) > self._posted
+        return waiting > 0 and (
+            somebody_waits or self._has_lingered or self._is_closing or waiting >= self._limits.batch_items_max
+        )
+
+    def _let_linger(self) -> None:
+        if self._linger_timer is None:
+            loop = asyncio.get_running_loop()
+            self._linger_timer = loop.call_later(self._limits.linger_sec, self._lingered)
+
+    def _lingered(self) -> None:
+        self._linger_timer = None
+        self._has_lingered = True
+        self._wake.set()
 
     async def _commit(self) -> None:
         self._take()
         works = [item.work for item in self._batch]
         committed = await self._connection.run(partial(commit_batch, works=works, head=self.head, rows=self._rows))
         self.head = committed.head
-        self._log_bytes += committed.bytes_written + _COMMIT_BYTES
         batch, self._batch = self._batch, []
+        self._log_bytes += committed.bytes_written + _COMMIT_BYTES + len(batch) * _ITEM_BYTES
+        self._posted -= sum(item.done is None for item in batch)
+        self._has_lingered = False
+        if self._queue:
+            self._let_linger()
         for number, item in enumerate(batch):
             _settle(item, committed, number)
         self._is_idle = False
@@ -199,10 +241,11 @@ class Writer:
             self._log_bytes = self._limits.checkpoint_bytes // 2
             self._shall_cut = mode == "TRUNCATE"
 
-    def _stop_timer(self) -> None:
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
+    def _stop_timers(self) -> None:
+        for timer in (self._idle_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
+        self._idle_timer = self._linger_timer = None
 
     # --- being down
 
@@ -220,6 +263,9 @@ class Writer:
         for item in refused:
             if item.done is not None and not item.done.done():
                 item.done.set_exception(StoreDown(why))
+
+
+_NOTHING = Work(lambda _transaction: None)
 
 
 def _settle(item: _Item, committed: Committed, number: int) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from tests.blackbox.gate_process import GateProcess, House, ToolHouse, tool
+from tests.blackbox.gate_process import AGENT_KEYS, GateProcess, House, ToolHouse, tool
 
 POLICY = """
 version: v1
@@ -39,6 +40,9 @@ rules:
         - fragile/**
         - sessions/**
         - slow/**
+        - told/**
+        - lists/**
+        - forgets/**
         - child/echo
         - child/stay_silent  # which it does not list, as the next
         - hasty/stay_silent
@@ -63,16 +67,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A gate before counting servers that are reached over HTTP, and one child on stdio."""
     base = tmp_path_factory.mktemp("whole-way")
     tools = ToolHouse()
-    for name in ("shop", "fragile", "slow"):
+    for name in ("shop", "fragile", "slow", "told", "lists"):
         tools.add(name, TOOLS)
     tools.add("stream", TOOLS, as_events=True)
     tools.add("sessions", TOOLS, sessions=True)
+    tools.add("forgets", TOOLS, sessions=True)
     servers = tools.config()
     servers["slow"]["timeout_sec"] = 0.5
     child = {"command": sys.executable, "args": [str(STDIO_TOOL)]}
     servers |= {"child": child, "hasty": child | {"timeout_sec": 0.5}}
     parking = {"hold_sec": 30, "keepalive_sec": 0.1, "progress_sec": 0.1, "clients": {"impatient": 0.2}}
-    gate = GateProcess(base, POLICY, servers, parking=parking)
+    agents = {name: {"key_sha256": sha256(key.encode()).hexdigest()} for name, key in AGENT_KEYS.items()}
+    gate = GateProcess(base, POLICY, servers, parking=parking, agents=agents)
     try:
         gate.start()
         yield House(gate, tools)

@@ -33,6 +33,7 @@ READY_SEC_MAX = 60
 END_SEC_MAX = 20
 WAIT_SEC_MAX = 10
 PASSWORD = "a long enough password"
+AGENT_KEYS = {name: f"ilk_{name}-0123456789-0123456789-0123456789" for name in ("anna", "bert")}
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
 REVISIONS = (LEGACY, MODERN)
 
@@ -246,7 +247,7 @@ class ToolHouse:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(END_SEC_MAX)
 
     def add(self, name: str, tools: list[dict[str, Any]], **options: Any) -> CountingServer:
-        self.servers[name] = CountingServer(tools=LenientTools(tools=tools), **options)
+        self.servers[name] = CountingServer(tools=LenientTools(tools=[dict(one) for one in tools]), **options)
         self.start(name)
         return self.servers[name]
 
@@ -292,8 +293,11 @@ class Held:
 
     async def __call__(self, request: Recorded, wire: Wire) -> None:
         self.arrived.set()
-        await self._free.wait()
+        await self.is_free()
         await wire.json(result(request.message["id"], "let go"))
+
+    async def is_free(self) -> None:
+        await self._free.wait()
 
     def let_go(self) -> None:
         self._loop.call_soon_threadsafe(self._free.set)
@@ -368,9 +372,9 @@ async def parked(url: str, tool: str, /, *, how: dict[str, Any] | None = None, *
         yield wire
 
 
-async def session_of(url: str) -> str:
+async def session_of(url: str, **capabilities: Any) -> str:
     """A session of the older revisions, where a server wants one."""
-    params = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
+    params = {"protocolVersion": LEGACY, "capabilities": capabilities, "clientInfo": {"name": "raw", "version": "1"}}
     opened = await post(url, {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
     return opened.headers["mcp-session-id"]
 

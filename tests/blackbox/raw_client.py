@@ -8,6 +8,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -108,6 +109,8 @@ async def connection(url: str) -> AsyncIterator[RawConnection]:
         yield RawConnection(reader, writer)
     finally:
         writer.close()
+        with contextlib.suppress(OSError):  # whoever was reset has left just as well
+            await writer.wait_closed()  # only now is the end of it on the wire
 
 
 def request_bytes(url: str, body: bytes, lines: Lines, *, verb: str = "POST", framing: bool = True) -> bytes:

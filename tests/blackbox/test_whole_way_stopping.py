@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing
-import sqlite3
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from audit.verify import verify_file
 from tests.blackbox.gate_process import LEGACY, MODERN, GateProcess, House, ToolHouse, call, call_bytes, text, told, tool
 from tests.blackbox.raw_client import RawConnection, connection, request_bytes
+from tests.blackbox.servers.counting import never_answer
 
 POLICY = """
 version: v1
@@ -98,7 +100,24 @@ async def test_p05_a_call_under_way_when_the_gate_stops_is_finished_or_named_as_
     verify_file(bank.gate.store, deep=True)
 
 
+@pytest.mark.long
+async def test_p05_a_call_that_outlasts_the_stop_is_named_as_doubt(bank: House) -> None:
+    await asyncio.to_thread(bank.gate.start)
+    bank.tools.servers["bank"].then(never_answer, method="tools/call")
+    body, lines = call_bytes("echo", {"text": "for ever"})
+    async with connection(bank.url("bank")) as wire:
+        await wire.write(request_bytes(bank.url("bank"), body, lines))
+        async with asyncio.timeout(10):
+            while not bank.dispatched("bank", "echo", text="for ever"):  # noqa: ASYNC110 - a server in another thread
+                await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(bank.gate.stop) == 0
+    await asyncio.to_thread(bank.gate.start)
+    assert len(await bank.reviewer.in_doubt("echo", text="for ever")) == 1
+    assert told(await call(bank.url("bank"), "echo", text="for ever"))["decision"] == "in_doubt"
+    assert bank.dispatched("bank", "echo", text="for ever") == 1
+
+
 def last_kind(bank: House) -> Any:
-    query = "SELECT json_extract(data, '$.kind') FROM entries ORDER BY seq DESC LIMIT 1"
+    query = "SELECT data FROM entries ORDER BY seq DESC LIMIT 1"
     with closing(sqlite3.connect(f"file:{bank.gate.store}?mode=ro", uri=True)) as store:
-        return store.execute(query).fetchone()[0]
+        return json.loads(store.execute(query).fetchone()[0])["kind"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from policies.facts import FactType
 from policies.model import Agent, Approval, Classification, Decision, Effect, OnTimeout, Risk, TraceStep
 from policies.patterns import SUBJECT_CHARS_MAX
 from policies.snapshot import PolicySnapshot
-from tests.policies.builders import AMOUNT, NOON, call, snapshot, spoken
+from tests.policies.builders import AMOUNT, ANYTHING, NOON, call, snapshot, spoken
 
 CLASSIFY = 'classify: [{tools: ["payments/refund*"], topics: [job.refund.process], risk_tags: [financial, write]}]'
 FACT = 'facts: {amount: {path: $.args.amount, tools: ["payments/refund*"], min: 0}}'
@@ -157,6 +158,36 @@ def test_a_policy_whose_rule_matched_does_not_speak_by_default() -> None:
 
 
 # 4 errors and missing facts
+
+
+@pytest.mark.parametrize("hints", [{"readOnlyHint": True}, {"destructiveHint": False, "title": "Allow me"}], ids=str)
+def test_p09_what_a_tool_says_about_itself_frees_no_call(hints: dict[str, Any]) -> None:
+    asking = "rules: [{match: {risk_tags: [write]}, decision: require_approval}]\ndefault: allow"
+    for one, effect in (
+        (snapshot(f"{CLASSIFY}\n{asking}"), Effect.REQUIRE_APPROVAL),
+        (snapshot("default: allow"), Effect.DENY),
+    ):
+        silent = call(arguments={"amount": 1})
+        assert silent.definition is not None
+        boasting = replace(silent, definition=replace(silent.definition, description="Reads only.", annotations=hints))
+        decision = decide(boasting, one, at=NOON)
+        assert decision.effect is effect
+        assert decision == decide(silent, one, at=NOON)
+
+
+def test_p09_a_schema_that_hides_an_argument_frees_no_call_that_has_it() -> None:
+    one = snapshot(
+        """
+        facts: {amount: {path: $.args.amount}}
+        rules:
+          - {id: large, condition: "amount > 100", decision: require_approval}
+          - {id: small, match: {tools: payments/refund, amount_below: 100}, decision: allow}
+        """
+    )
+    for schema in (AMOUNT, ANYTHING):
+        assert spoken(judged(one, {"amount": 150}, schema=schema)) == ("require_approval", ("p1.yaml#large",))
+    assert spoken(judged(one, {"amount": 50}, schema=AMOUNT)) == ("allow", ("p1.yaml#small",))
+    assert spoken(judged(one, {"amount": 50}, schema=ANYTHING)) == ("deny", ())
 
 
 @pytest.mark.parametrize("arguments", [{}, {"amount": "50"}, {"amount": -4000}, {"amount": 2**60}, {"amount": None}])

@@ -586,6 +586,12 @@ def test_a_read_that_fails_after_sending_may_be_repeated() -> None:
     assert answer_of(commands).kind is AnswerKind.FAILED
 
 
+def test_p09_a_tool_that_calls_itself_a_read_is_in_doubt_all_the_same() -> None:
+    boasting = replace(definition(), annotations={"readOnlyHint": True, "idempotentHint": True})
+    the_gate, _ = dispatching(call=refund(50, definition=boasting))
+    assert moves(the_gate.handle(UpstreamBroke("connection reset", True, T0 + 1))[0]) == [("MoveCall", "in_doubt")]
+
+
 def test_a_server_to_agent_request_is_never_taken_for_a_read() -> None:
     call = refund(method="elicitation/create", direction=Direction.TOOL_TO_AGENT)
     the_gate, _ = dispatching(call=call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from audit.entry import EntryKind
-from policies.model import Approval
+from policies.model import Approval, Effect, TraceStep
 from proxy.events import CallReceived
 from redaction.model import Finding, Inspection, Outcome
 from review.binding import binding
@@ -115,3 +115,13 @@ def test_a_ticket_is_the_calls_agents() -> None:
     built = rows()
     record, _ = parked(built)
     assert built.ticket(record) != built.ticket(replace(record, agent="other"))
+
+
+def test_the_whole_trace_is_kept_of_what_people_are_asked_and_not_of_what_passed() -> None:
+    built = rows()
+    step = TraceStep("refunds", "r", True, Effect.REQUIRE_APPROVAL, "amount > 100", {"amount": 250})
+    asked = built.call(CallReceived(refund(), replace(ask(), trace=(step,)), T0), CallState.WAITING)
+    assert [one["why"] for one in asked.decision["trace"]] == ["amount > 100"]
+    allowed = built.call(CallReceived(refund(50), replace(allow(), trace=(step,)), T0), CallState.DISPATCHING)
+    assert "trace" not in allowed.decision
+    assert allowed.decision["rules"] == ["refunds#allow-small"]

@@ -10,6 +10,7 @@ import pytest
 from audit.entry import EntryKind
 from policies.model import Agent, Direction, ToolCall
 from proxy.exchange import Answer, AnswerKind
+from proxy.runner import REFUSALS_PER_SEC_MAX
 from proxy.tasks import spawn
 from proxy.upstreams.base import UpstreamFailed
 from redaction.model import Inspection, Outcome
@@ -264,6 +265,34 @@ async def test_an_agent_that_leaves_while_its_call_is_dispatched_collects_the_ou
     assert len(world.tool.dispatched) == 1
 
 
+async def test_an_identical_call_during_the_dispatch_of_one_whose_agent_has_gone_waits_for_its_outcome() -> None:
+    world = World()
+    go_on = asyncio.Event()
+
+    async def slow(call: ToolCall) -> dict[str, object]:
+        await go_on.wait()
+        return response("late")
+
+    world.tool.answer = slow
+    exchange = world.exchange(refund(50))
+    first = spawn(world.runner.call(exchange), name="first")
+    await world.quiet()
+    exchange.left.set()
+    again = world.exchange(refund(50))
+    second = spawn(world.runner.call(again), name="second")
+    async with asyncio.timeout(5):
+        await again.was_parked.wait()
+    go_on.set()
+    async with asyncio.timeout(5):
+        answer = await second
+    await first
+    assert (answer.call_id, answer.meta["replayed"]) == (world.only_call().id, True)
+    assert len(world.tool.dispatched) == 1
+    world.runner.delivered(answer.call_id)
+    await world.quiet()
+    assert world.only_call().delivered_at is not None
+
+
 async def test_p08_a_quarantined_output_reaches_the_agent_only_after_release_and_once() -> None:
     world = World()
     world.inspector.inspect_with = lambda message: Inspection(Outcome.QUARANTINE, None, why="a key")
@@ -442,6 +471,17 @@ async def test_noted_traffic_is_recorded_and_refused_while_the_store_is_down() -
     with pytest.raises(StoreDown):
         world.runner.note(**note, outcome="passed")  # type: ignore[arg-type]
     world.runner.refused(agent=None, server="payments", method=None, why="duplicate key", status=400)
+
+
+async def test_p14_refusals_are_recorded_up_to_a_rate_and_the_next_entry_says_how_many_were_left_out() -> None:
+    world = World()
+    for _ in range(REFUSALS_PER_SEC_MAX + 7):
+        world.runner.refused(agent=None, server="payments", method=None, why="not JSON", status=400)
+    world.now += 1
+    world.runner.refused(agent=None, server="payments", method=None, why="not JSON", status=400)
+    await world.quiet()
+    assert len(world.records.entries) == REFUSALS_PER_SEC_MAX + 1
+    assert world.records.entries[-1].body["left_out_before"] == 7
 
 
 async def test_a_client_that_leaves_early_is_answered_earlier_next_time() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from audit.entry import EntryKind
-from policies.model import Agent, Effect, TraceStep
-from proxy.telling import Teller, decision_json, inspection_json
+from policies.model import Agent
+from proxy.telling import Teller, inspection_json
 from redaction.model import Finding, Inspection, Outcome, Redaction
 from tests.proxy.builders import KEY, SNAPSHOT, T0, allow, ask, parked, refund, response, rows
 
@@ -72,24 +72,6 @@ def test_an_error_is_told_as_one() -> None:
     assert TELLER.answered("c", failed, clean, T0).body["is_error"] is True
     told = {"jsonrpc": "2.0", "id": 1, "result": {"content": [], "isError": True}}
     assert TELLER.answered("c", told, clean, T0).body["is_error"] is True
-
-
-def test_a_reviewers_copy_of_the_decision_holds_the_whole_trace_and_an_allowed_ones_does_not() -> None:
-    step = TraceStep("refunds", "r", True, Effect.REQUIRE_APPROVAL, "amount 250 > 100", {"amount": 250})
-    kept = decision_json(replace(ask(), trace=(step,), agent_message="Finance looks twice a day."))
-    assert kept["trace"] == [
-        {
-            "policy": "refunds",
-            "rule": "r",
-            "matched": True,
-            "effect": "require_approval",
-            "why": "amount 250 > 100",
-            "facts": {"amount": 250},
-            "error": None,
-        }
-    ]
-    assert kept["agent_message"] == "Finance looks twice a day."
-    assert "trace" not in decision_json(replace(allow(), trace=(step,)))
 
 
 def test_what_is_kept_of_an_inspection_has_paths_and_kinds_and_no_values() -> None:

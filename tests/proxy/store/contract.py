@@ -269,6 +269,15 @@ class StoreContract(Opened):
         assert call.state is CallState.ANSWERED
         assert await kinds(store) == ["call_decided", "call_noted", "call_answered"]
 
+    async def test_a_read_sees_what_was_accepted_before_it(self, store: Store) -> None:
+        store.submit(decided())
+        assert await store.call("call_1") == a_call()
+        await store.apply(replace(answered(), durable=False))
+        call = await store.call("call_1")
+        assert call is not None
+        assert call.state is CallState.ANSWERED
+        assert len(await store.entries_for("call_1")) == 2
+
     async def test_a_change_nobody_waits_for_may_be_lost_without_harm(self, store: Store) -> None:
         store.submit(answered("nobody"))
         await store.apply(decided())

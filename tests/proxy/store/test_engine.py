@@ -259,6 +259,22 @@ async def test_a_recovery_that_fails_leaves_the_engine_closed_and_can_be_tried_a
         await write(one, "a")
 
 
+async def test_an_engine_that_could_not_come_back_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_path: Path) -> Any:
+        raise sqlite3.OperationalError("unable to open")
+
+    one = engine(tmp_path)
+    await one.open()
+    await break_down(one)
+    with monkeypatch.context() as patched:
+        patched.setattr("proxy.store.engine.open_writer", fail)
+        with pytest.raises(StoreDown):
+            await one.recover()
+    await one.close()
+    await one.open()
+    await one.close()
+
+
 # --- reading
 
 

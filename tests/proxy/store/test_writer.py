@@ -182,6 +182,71 @@ async def test_closing_writes_what_was_accepted_and_refuses_what_comes_after(tmp
         assert run.downs == []
 
 
+# --- items nobody waits for
+
+
+def batch_of(seen: dict[Any, Transaction], name: Any) -> Work:
+    """Notes the transaction it was worked in."""
+    return Work(lambda transaction: seen.setdefault(name, transaction))
+
+
+async def test_t28_an_item_nobody_waits_for_shares_the_next_one_s_commit(tmp_path: Path) -> None:
+    async with running(tmp_path, linger_sec=60.0) as run:
+        seen: dict[Any, Transaction] = {}
+        run.writer.post(batch_of(seen, "outcome"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert seen == {}
+        assert run.writer.has_posted
+        await run.writer.submit(batch_of(seen, "decision"))
+        assert list(seen) == ["outcome", "decision"]
+        assert seen["outcome"] is seen["decision"]
+        assert not run.writer.has_posted
+
+
+async def test_t28_an_item_nobody_waits_for_is_written_after_a_while_all_the_same(tmp_path: Path) -> None:
+    async with running(tmp_path, linger_sec=0.005) as run:
+        for number in range(3):
+            run.writer.post(PREPARING.change(decided(f"call_{number}")).work)
+            async with asyncio.timeout(10):
+                while run.writer.has_posted:
+                    await asyncio.sleep(0.002)
+        assert run.writer.head.seq == 3
+
+
+async def test_items_nobody_waits_for_are_written_when_there_are_many(tmp_path: Path) -> None:
+    async with running(tmp_path, linger_sec=60.0, batch_items_max=10) as run:
+        for number in range(25):
+            run.writer.post(PREPARING.change(decided(f"call_{number}")).work)
+        async with asyncio.timeout(10):
+            while run.writer.head.seq < 20:
+                await asyncio.sleep(0.002)
+        assert run.writer.queue_length == 5
+        await run.writer.settle()
+        assert run.writer.head.seq == 25
+
+
+async def test_settling_brings_in_what_lingers(tmp_path: Path) -> None:
+    async with running(tmp_path, linger_sec=60.0) as run:
+        run.writer.post(PREPARING.change(decided()).work)
+        await run.writer.settle()
+        assert run.writer.head.seq == 1
+
+
+async def test_what_is_posted_during_a_commit_lingers_and_is_written(tmp_path: Path) -> None:
+    async with running(tmp_path, linger_sec=0.005) as run:
+        gate = Gate()
+        held = run.writer.submit(gate.work())
+        await gate.is_held()
+        run.writer.post(PREPARING.change(decided()).work)
+        gate.go_on.set()
+        await held
+        async with asyncio.timeout(10):
+            while run.writer.has_posted:
+                await asyncio.sleep(0.002)
+        assert run.writer.head.seq == 1
+
+
 # --- failing
 
 

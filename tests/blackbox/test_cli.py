@@ -1,0 +1,333 @@
+"""The command line as its users run it: processes, exit codes, what stands on the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import socket
+import sqlite3
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.config_file import FILE_NAME
+from tests.blackbox.gate_process import (
+    DidNotStart,
+    GateProcess,
+    House,
+    call,
+    environment,
+    interlock,
+    parked,
+    text,
+    told,
+)
+
+GOOD = """version: v1
+name: good
+rules:
+  - {id: one, match: {tools: [shop/echo]}, decision: allow}
+"""
+BAD = """version: v1
+name: bad
+rules:
+  - id: one
+    match: {toolz: [shop/echo]}
+    decision: allow
+"""
+DONE, FINDINGS, USAGE, UNREACHABLE = 0, 1, 2, 3
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+def run(home: Path, *arguments: str, stdin: str = "", cwd: Path | None = None) -> Ran:
+    """One command in a session of its own: without a terminal, passwords are read from stdin."""
+    ran = subprocess.run(
+        interlock(*arguments),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment(home),
+        cwd=cwd or home,
+        start_new_session=True,
+        check=False,
+    )
+    assert "Traceback" not in ran.stderr, ran.stderr
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+# ---- without a gate ------------------------------------------------------------------------------------------------
+
+
+def test_help_names_the_verbs_at_once(tmp_path: Path) -> None:
+    took = []
+    for _ in range(2):
+        began = time.monotonic()
+        ran = run(tmp_path, "--help")
+        took.append(time.monotonic() - began)
+        assert ran.code == DONE
+    for verb in ("serve", "demo", "login", "policy", "audit", "approvals", "agents"):
+        assert verb in ran.out
+    assert min(took) < 1.5  # 0.15 s is the aim; machines that others share are slower
+
+
+def test_version_says_which_one_this_is(tmp_path: Path) -> None:
+    ran = run(tmp_path, "--version")
+    assert ran.code == DONE
+    assert re.fullmatch(r"interlock \d+\.\d+\.\d+\n", ran.out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_usage_is_exit_2(tmp_path: Path) -> None:
+    for arguments in (("nothing",), ("approvals", "reject", "X")):
+        assert run(tmp_path, *arguments).code == USAGE, arguments
+
+
+def test_policy_check_says_what_is_wrong_where_and_how_to_mend_it(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
+    good = run(tmp_path, "policy", "check", "good.yaml")
+    assert (good.code, good.err) == (DONE, "")
+    assert "v1:" in good.out
+    bad = run(tmp_path, "policy", "check", "good.yaml", "bad.yaml")
+    assert bad.code == FINDINGS
+    assert re.search(r"^bad\.yaml:5:\d+: .*toolz.*tools", bad.out, re.MULTILINE)
+    absent = run(tmp_path, "policy", "check", "absent.yaml")
+    assert absent.code == FINDINGS
+    assert "absent.yaml" in absent.out
+
+
+def test_agents_add_prints_a_key_once_and_its_hash_for_the_configuration(tmp_path: Path) -> None:
+    ran = run(tmp_path, "agents", "add", "billing-bot", "--group", "finance", "--group", "night")
+    assert ran.code == DONE
+    (key,) = set(re.findall(r"ilk_[A-Za-z0-9_-]{32,}", ran.out))
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    assert f"billing-bot: {{key_sha256: {digest}, groups: [finance, night]}}" in ran.out
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- serve that cannot -----------------------------------------------------------------------------------------------
+
+
+def serve_refused(gate: GateProcess) -> str:
+    """What it says, which must be one sentence without a traceback, and exit 2."""
+    try:
+        gate.start()
+    except DidNotStart as refused:
+        assert refused.code == USAGE, refused
+        assert "Traceback" not in refused.said
+        (sentence,) = [line for line in refused.said.splitlines() if line.startswith("interlock: ")]
+        return sentence
+    gate.kill()
+    raise AssertionError("it started")
+
+
+SERVERS = {"shop": {"url": "http://127.0.0.1:9/mcp"}}
+
+
+def test_serve_refuses_a_broken_policy_and_says_where(tmp_path: Path) -> None:
+    gate = GateProcess(tmp_path, BAD, SERVERS)
+    assert re.search(r"test\.yaml:5:\d+: .*toolz", serve_refused(gate))
+    assert not gate.store.exists()
+
+
+def test_serve_refuses_a_port_that_somebody_has_and_names_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        gate = GateProcess(tmp_path, GOOD, SERVERS, reviewers_listener={"port": port})
+        assert f"127.0.0.1:{port}" in serve_refused(gate)
+
+
+def test_serve_refuses_keys_that_others_can_read_and_says_how_to_mend_it(tmp_path: Path) -> None:
+    gate = GateProcess(tmp_path, GOOD, SERVERS)
+    (tmp_path / "keys").mkdir(mode=0o755)
+    (tmp_path / "keys").chmod(0o755)
+    assert "chmod 700" in serve_refused(gate)
+
+
+def test_serve_refuses_a_second_gate_on_the_same_record(house: House, tmp_path: Path) -> None:
+    gate = GateProcess(tmp_path, GOOD, SERVERS, data_dir=str(house.gate.store.parent), keys_dir=str(house.gate.base / "keys"))
+    assert "another" in serve_refused(gate)
+
+
+def test_serve_without_a_configuration_says_where_it_looked(tmp_path: Path) -> None:
+    ran = run(tmp_path, "serve")
+    assert ran.code == USAGE
+    assert FILE_NAME in ran.err
+
+
+# ---- the record ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied(house: House, tmp_path: Path) -> Path:
+    """A copy of the record as it stands, taken while the gate writes on."""
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(f"file:{house.gate.store}?mode=ro", uri=True)) as live:
+        with closing(sqlite3.connect(copy)) as target:
+            live.backup(target)
+    return copy
+
+
+def test_p13_audit_verify_passes_a_living_record(house: House, tmp_path: Path) -> None:
+    ran = run(tmp_path, "audit", "verify", "--config", str(house.gate.config_file))
+    assert (ran.code, ran.err) == (DONE, "")
+    assert f"{house.gate.store}: unbroken" in ran.out
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        "UPDATE entries SET data = CAST(replace(CAST(data AS TEXT), '\"gate\"', '\"gaat\"') AS BLOB) WHERE seq = 2",
+        "DELETE FROM entries WHERE seq = 3",
+        "UPDATE entries SET hash = zeroblob(32) WHERE seq = 4",
+        "DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)",
+    ],
+    ids=["an entry rewritten", "an entry taken out", "a hash changed", "the last entry cut off"],
+)
+def test_p13_audit_verify_finds_what_was_tampered_with(copied: Path, tmp_path: Path, tamper: str) -> None:
+    with closing(sqlite3.connect(copied)) as store:
+        store.execute(tamper)
+        store.commit()
+    ran = run(tmp_path, "audit", "verify", str(copied))
+    assert ran.code == FINDINGS
+    assert "BROKEN at entry" in ran.out
+
+
+def test_audit_verify_of_nothing_is_exit_2(tmp_path: Path) -> None:
+    ran = run(tmp_path, "audit", "verify", "absent.db")
+    assert (ran.code, "absent.db" in ran.err) == (USAGE, True)
+
+
+# ---- deciding from the terminal --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Terminal:
+    """A reviewer at a terminal: a home of her own, and the gate's address."""
+
+    house: House
+    home: Path
+
+    def run(self, *arguments: str, stdin: str = "") -> Ran:
+        return run(self.home, *arguments, "--url", self.house.gate.reviewers_url, stdin=stdin)
+
+
+PASSWORD = "carla chooses a password"
+
+
+@pytest.fixture(scope="module")
+def carla(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    terminal = Terminal(house, tmp_path_factory.mktemp("carla"))
+    link = asyncio.run(_link_for(house, "carla"))
+    logged_in = terminal.run("login", "carla", stdin=f"{link}\n{PASSWORD}\n")
+    assert logged_in.code == DONE, logged_in.err
+    yield terminal
+
+
+async def _link_for(house: House, name: str) -> str:
+    await house.reviewer.api("PUT", f"/accounts/{name}", {"roles": ["reviewer"]})
+    return str((await house.reviewer.api("POST", f"/accounts/{name}/link", {}))["link"])
+
+
+def test_a_login_is_kept_for_this_user_alone(carla: Terminal) -> None:
+    (file,) = [one for one in carla.home.rglob("*") if one.is_file()]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert PASSWORD not in file.read_text(encoding="utf-8")
+
+
+def test_login_by_password_and_with_a_wrong_one(carla: Terminal, tmp_path: Path) -> None:
+    elsewhere = Terminal(carla.house, tmp_path)
+    refused = elsewhere.run("login", "carla", stdin="\nnot her password\n")
+    assert (refused.code, "wrong" in refused.err) == (FINDINGS, True)
+    assert elsewhere.run("approvals", "list").code == FINDINGS
+    assert elsewhere.run("login", "carla", stdin=f"\n{PASSWORD}\n").code == DONE
+    assert elsewhere.run("approvals", "list").code == DONE
+
+
+def test_who_is_not_logged_in_is_told_how(house: House, tmp_path: Path) -> None:
+    ran = Terminal(house, tmp_path).run("approvals", "list")
+    assert ran.code == FINDINGS
+    assert "interlock login" in ran.err
+
+
+def test_a_gate_that_is_not_there_is_exit_3(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    ran = run(tmp_path, "approvals", "list", "--url", url)
+    assert ran.code == UNREACHABLE
+    assert url in ran.err
+
+
+async def test_a_parked_call_is_listed_shown_and_approved_from_the_terminal(carla: Terminal) -> None:
+    house = carla.house
+    async with parked(house.url("shop"), "pay", amount=8_000) as wire:
+        row = await house.reviewer.waiting("pay", amount=8_000)
+        short = row["review"]["id"][-6:]
+        listed = await asyncio.to_thread(carla.run, "approvals", "list")
+        assert re.search(rf"^{short}  asks .*tester → shop/pay .*8000.*ask-to-pay", listed.out, re.MULTILINE)
+        shown = await asyncio.to_thread(carla.run, "approvals", "show", short)
+        assert "Payments need a person" in shown.out
+        assert "8000" in shown.out
+        approved = await asyncio.to_thread(carla.run, "approvals", "approve", short, "--comment", "as agreed")
+        assert (approved.code, approved.err) == (DONE, "")
+        assert approved.out.endswith(f"spendable: call {row['call']['id']}\n")
+        assert "pay ran" in text(await wire.rest())
+    (vote,) = (await house.reviewer.show(row))["votes"]
+    assert (vote["reviewer"], vote["login"], vote["comment"]) == ("carla", "cli", "as agreed")
+    assert house.dispatched("shop", "pay", amount=8_000) == 1
+    again = await asyncio.to_thread(carla.run, "approvals", "approve", row["review"]["id"])
+    assert again.code == FINDINGS
+    assert house.dispatched("shop", "pay", amount=8_000) == 1
+
+
+async def test_a_parked_call_is_rejected_from_the_terminal_with_a_reason(carla: Terminal) -> None:
+    house = carla.house
+    async with parked(house.url("shop"), "pay", amount=8_010) as wire:
+        row = await house.reviewer.waiting("pay", amount=8_010)
+        ran = await asyncio.to_thread(carla.run, "approvals", "reject", row["review"]["id"], "-m", "not this one")
+        assert ran.code == DONE
+        answered = await wire.rest()
+    assert told(answered)["decision"] == "rejected"
+    assert (await house.reviewer.show(row))["review"]["comment"] == "not this one"
+    assert house.dispatched("shop", "pay", amount=8_010) == 0
+
+
+async def test_the_terminal_gives_programs_json(carla: Terminal) -> None:
+    house = carla.house
+    await call(house.url("shop"), "pay", how={"client": "impatient"}, amount=8_020)
+    row = await house.reviewer.waiting("pay", amount=8_020)
+    listed = await asyncio.to_thread(carla.run, "approvals", "list", "--json")
+    assert row["review"]["id"] in [one["review"]["id"] for one in json.loads(listed.out)["waiting"]]
+    shown = await asyncio.to_thread(carla.run, "approvals", "show", row["call"]["id"], "--json")
+    assert json.loads(shown.out)["call"]["proposed"]["arguments"] == {"amount": 8_020}
+    await house.reviewer.act("reject", row, comment="only looked at")
+
+
+async def test_what_an_agent_says_cannot_move_the_terminal(carla: Terminal) -> None:
+    """Escapes, carriage returns and direction marks arrive as visible text (threats D13)."""
+    house, hostile = carla.house, "ok\x1b[2K\x1b[1A\rapproved \u202edne\u202c\x07"
+    arguments: dict[str, Any] = {"amount": 8_030, "note": hostile}
+    async with parked(house.url("shop"), "pay", **arguments) as wire:
+        row = await house.reviewer.waiting("pay", **arguments)
+        for verb in (("list",), ("show", row["review"]["id"]), ("approve", row["review"]["id"])):
+            ran = await asyncio.to_thread(carla.run, "approvals", *verb)
+            assert ran.code == DONE
+            assert not set(ran.out) & set("\x1b\r\x07\u202e\u202c"), verb
+        await wire.rest()
+    assert house.dispatched("shop", "pay", **arguments) == 1
