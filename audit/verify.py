@@ -72,7 +72,10 @@ class Report:
 
 
 def verify_file(path: Path, *, head: str | None = None, after: str | None = None, deep: bool = False) -> Report:
-    """Verify one file. Raises: Broken, Unreadable."""
+    """Verify one file. Raises: Broken, Unreadable.
+
+    Not from within the process that has the database open: closing a file drops the locks SQLite holds on it there.
+    """
     try:
         with path.open("rb") as file:
             is_database = file.read(16) == b"SQLite format 3\0"

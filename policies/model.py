@@ -2,7 +2,7 @@
 
 Rules of this module:
 * Values only. Nothing here reads a clock, a file or the environment, and nothing imports another of our packages.
-* Everything is frozen. JSON values inside are treated as immutable by convention: whoever needs to change one copies it.
+* Everything is frozen. JSON values inside are immutable by convention: whoever needs to change one copies it.
 * An effect's strictness is an order, declared once, in `Effect`.
 """
 
@@ -18,7 +18,7 @@ type JsonObject = dict[str, Any]
 
 
 class Effect(StrEnum):
-    """What one rule says, from the mildest to the strictest; `strictness` is the order in which policies are combined."""
+    """What one rule says, from the mildest to the strictest; policies are combined in the order of `strictness`."""
 
     ALLOW = "allow"
     ALLOW_WITH_CONSTRAINTS = "allow_with_constraints"
@@ -70,7 +70,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class ToolDefinition:
-    """What a server says a tool is, as listed by the gate itself. `digest` covers name, description, schemas, annotations."""
+    """What a server says a tool is, as the gate listed it. `digest` covers name, description, schemas, annotations."""
 
     name: str
     digest: str
@@ -204,7 +204,7 @@ class FieldRule:
 
 @dataclass(frozen=True, slots=True)
 class SameRule:
-    """Every value at `path` must equal `expected` (already read from the call's arguments); else `otherwise` is done."""
+    """Every value at `path` must equal `expected`, read from the call's arguments; else `otherwise` is done."""
 
     path: str
     expected: Json
@@ -213,7 +213,7 @@ class SameRule:
 
 @dataclass(frozen=True, slots=True)
 class OutputRules:
-    """The rules that apply to one output, already selected by match: all apply, the strictest wins (SEMANTICS §1.20)."""
+    """The rules that apply to one output, selected by match: all apply, the strictest wins (SEMANTICS §1.20)."""
 
     fields: tuple[FieldRule, ...] = ()
     detect: Mapping[str, Do] = field(default_factory=dict)  # finding kind -> action

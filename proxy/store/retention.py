@@ -4,6 +4,7 @@ Rules of this module:
 * Only ended calls are touched. Whatever still waits for a person keeps what that person must see.
 * The entries hold commitments and masks, never values, so erasing breaks no hash; that data was erased is itself an
   entry, naming the calls.
+* A row that does not carry our MAC loses its values like any other and stays unbelieved; the entry names it.
 * Of a decision the words of the policy stay (effect, reason, rules, labels); what was read from the call goes.
 * The work is done in small pieces, so that calls are not kept waiting behind it.
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 from audit.chain import Prepared
 from policies.model import JsonObject
+from proxy.store.base import Tampered
 from proxy.store.macs import SqlValue
 from proxy.store.rows import CALLS
 from proxy.store.tables import Rows
@@ -51,21 +53,33 @@ _KEPT_OF_DECISION = frozenset(
 )
 _KEPT_OF_STEP = frozenset({"policy", "rule", "matched", "effect"})
 
+_ID = CALLS.position["id"]
 _FIND = (
     f"{CALLS.select} WHERE erased_at IS NULL AND created_at < ? AND updated_at < ? "
     f"AND state IN ({', '.join(repr(state.value) for state in _ENDED)}) ORDER BY created_at LIMIT {CALLS_AT_ONCE}"
 )
 
 
-def erase_some(rows: Rows, before: float, now: float, entry_for: Callable[[float, list[str]], Prepared]) -> Work:
+type EntryFor = Callable[[float, list[str], list[str]], Prepared]
+"""The entry about an erasing: ended before when, the calls, and those of them whose rows were forged."""
+
+
+def erase_some(rows: Rows, before: float, now: float, entry_for: EntryFor) -> Work:
     """Erase up to `CALLS_AT_ONCE` calls; returns how many, so that the caller goes on until there are none."""
 
     def erase(transaction: Transaction) -> int:
-        found = transaction.sql(_FIND, (before, before))
-        erased = [_erase(rows, transaction, stored, now) for stored in found]
-        if erased:
-            transaction.append(entry_for(before, erased))
-        return len(erased)
+        calls: list[str] = []
+        forged: list[str] = []
+        for stored in transaction.sql(_FIND, (before, before)):
+            calls.append(str(stored[_ID]))
+            try:
+                _erase(rows, transaction, stored, now)
+            except Tampered:
+                forged.append(calls[-1])
+                _erase_forged(transaction, calls[-1], now)
+        if calls:
+            transaction.append(entry_for(before, calls, forged))
+        return len(calls)
 
     return Work(erase, uses_sql=True)
 
@@ -80,10 +94,10 @@ def drop_expired(before: float) -> Work:
     return Work(drop, uses_sql=True)
 
 
-def _erase(rows: Rows, transaction: Transaction, stored: tuple[SqlValue, ...], now: float) -> str:
+def _erase(rows: Rows, transaction: Transaction, stored: tuple[SqlValue, ...], now: float) -> None:
     row = rows.check(CALLS, stored)
     at = CALLS.position
-    call_id = str(row[at["id"]])
+    call_id = str(row[_ID])
     decision = rows.unseal(CALLS, call_id, "decision", row[at["decision"]])
     row[at["decision"]] = rows.seal(CALLS, call_id, "decision", without_values(decision))
     row[at["proposed"]] = row[at["approved"]] = row[at["outcome"]] = None
@@ -93,7 +107,14 @@ def _erase(rows: Rows, transaction: Transaction, stored: tuple[SqlValue, ...], n
         "WHERE id = ?",
         (row[at["decision"]], now, rows.mac(CALLS, row), call_id),
     )
-    return call_id
+
+
+def _erase_forged(transaction: Transaction, call_id: str, now: float) -> None:
+    """Erase without signing: nobody shall believe the row because of us, and it shall not hold up the others."""
+    transaction.sql(
+        "UPDATE calls SET decision = x'', proposed = NULL, approved = NULL, outcome = NULL, erased_at = ? WHERE id = ?",
+        (now, call_id),
+    )
 
 
 def without_values(decision: JsonObject) -> JsonObject:

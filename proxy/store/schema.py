@@ -97,7 +97,7 @@ class Opening:
         finally:
             connection.set_progress_handler(None, 0)
         if found != "ok":
-            raise StoreDown(f"the database is damaged ({found}); {_MEND}")
+            raise StoreDown(f"the database is damaged ({' '.join(found.split())}); {_MEND}")
         return "ok"
 
     def _check_keys(self, connection: sqlite3.Connection) -> None:

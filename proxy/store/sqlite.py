@@ -247,8 +247,8 @@ class SqliteStore(Store):
         self._engine.writer.cut_log_soon()
         return calls
 
-    def _erased(self, before: float, call_ids: list[str]) -> Prepared:
-        body = {"before_us": round(before * 1_000_000), "calls": call_ids}
+    def _erased(self, before: float, calls: list[str], forged: list[str]) -> Prepared:
+        body = {"before_us": round(before * 1_000_000), "calls": calls, **({"forged": forged} if forged else {})}
         return self._entry(EntryDraft(EntryKind.DATA_ERASED, self._clock(), "gate", body=body))
 
 

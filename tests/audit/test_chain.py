@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from audit.chain import ENTRY_BYTES_MAX, START, ChainBroken, Head, link, prepare, verify_run
 from audit.entry import EntryDraft, EntryKind
-from tests.audit.builders import T0, a_chain, chained, draft, stored
+from audit.verify import verify_file
+from tests.audit.builders import T0, a_chain, chained, draft, jsonl, stored
 
 bodies = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"])),
@@ -98,6 +100,13 @@ def test_a_part_of_a_run_verifies_after_the_head_before_it() -> None:
 
 def test_an_empty_run_ends_where_it_began() -> None:
     assert verify_run([]) == START
+
+
+def test_d10_a_clock_that_jumps_does_not_disturb_the_order(tmp_path: Path) -> None:
+    """The order is that of `seq`; times are only told."""
+    chain = chained([draft(1, at=T0 + jump) for jump in (0, 86_400, -86_400, 1)])
+    assert verify_run(stored(chain)) == chain[-1].head
+    assert verify_file(jsonl(tmp_path / "record", chain), deep=True).entries == 4
 
 
 def broken(entries: list[tuple[int, bytes, str]]) -> tuple[int, str]:

@@ -618,6 +618,12 @@ def test_p05_an_outcome_whose_record_was_lost_is_told_as_doubt() -> None:
     assert answer_of(the_gate.handle(ChangeWasLost("resolved", T0 + 2))).kind is AnswerKind.IN_DOUBT
 
 
+def test_a_gate_knows_the_call_it_lives_as_last_kept() -> None:
+    assert gate().record is None
+    the_gate, _, record, _ = held()
+    assert the_gate.record == record
+
+
 # -- the table --------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from audit.chain import START, prepare
 from policies.model import Classification, Decision, Effect, TraceStep
+from proxy.store import reads
 from proxy.store.base import Tampered
 from proxy.store.retention import _ENDED, erase_some, without_values
 from proxy.store.transaction import commit_batch
@@ -48,16 +49,26 @@ def test_every_state_either_ended_or_wants_something() -> None:
     assert set(_ENDED) == set(CallState) - wants
 
 
-def test_a_forged_row_is_not_erased_but_named() -> None:
+def test_a_forged_row_loses_its_values_stays_unbelieved_and_holds_up_nobody() -> None:
     database = fresh()
-    change = preparing(ROWS).change(decided(state=CallState.CLOSED))
-    head = commit_batch(database, [change.work], START, ROWS).head
-    database.execute("UPDATE calls SET agent = 'somebody else'")
+    works = [preparing(ROWS).change(decided(name, state=CallState.CLOSED)).work for name in ("forged", "honest")]
+    head = commit_batch(database, works, START, ROWS).head
+    database.execute("UPDATE calls SET agent = 'somebody else' WHERE id = 'forged'")
+    told: list[Any] = []
 
-    def entry(_before: float, _calls: list[str]) -> Any:
+    def entry(before: float, calls: list[str], forged: list[str]) -> Any:
+        told.append((before, calls, forged))
         return prepare(an_entry(None), node="n", boot="b")
 
-    committed = commit_batch(database, [erase_some(ROWS, T0 + 1, T0 + 2, entry)], head, ROWS)
-    assert isinstance(committed.refused[0], Tampered)
-    assert committed.head == head
+    committed = commit_batch(database, [erase_some(ROWS, T0 + 1, T0 + 2, entry)] * 2, head, ROWS)
+    assert (committed.results, committed.refused) == ([2, 0], {})
+    assert told == [(T0 + 1, ["forged", "honest"], ["forged"])]
+    assert database.execute(
+        "SELECT count(*) FROM calls WHERE proposed IS NULL AND erased_at = ?", (T0 + 2,)
+    ).fetchone() == (2,)
+    honest = reads.call(database, ROWS, "honest")
+    assert honest is not None
+    assert honest.proposed is None
+    with pytest.raises(Tampered):
+        reads.call(database, ROWS, "forged")
     database.close()

@@ -201,9 +201,19 @@ def test_checking_the_pages_of_a_large_database_ends_in_time(database: sqlite3.C
     assert opened.tail_verified == 1_000
 
 
-def test_an_error_while_checking_is_an_error(database: sqlite3.Connection) -> None:
-    database.execute("PRAGMA writable_schema = ON")
-    database.execute("UPDATE sqlite_master SET sql = 'nonsense' WHERE name = 'calls'")
-    database.execute("PRAGMA writable_schema = RESET")
-    with pytest.raises((StoreDown, sqlite3.DatabaseError)):
-        opening()(database)
+def test_a_fault_that_checking_finds_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    fresh(path).close()
+    data = bytearray(path.read_bytes())
+    data[36:40] = (7).to_bytes(4)  # the header's count of free pages
+    path.write_bytes(data)
+    connection = connection_to(path)
+    refused(connection, r"the database is damaged \(.*; put the database back")
+    connection.close()
+
+
+def test_an_interruption_by_somebody_else_is_an_error(database: sqlite3.Connection) -> None:
+    fill(database, 2_000)
+    ticks = iter([0.0, 10.0, 0.0])  # over the time when asked by the check, not over it when asked again
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        opening(monotonic=lambda: next(ticks), check_sec_max=0.5)(database)

@@ -13,7 +13,7 @@ import pytest
 
 from audit import verify
 from proxy.store.base import StoreHealth
-from proxy.store.sqlite import SqliteStore
+from proxy.store.sqlite import SqliteStore, _size
 from review.model import CallState
 from review.ports import Change, StoreDown
 from tests.proxy.store.builders import KEYS, T0, an_entry, answered, decided, sqlite_store
@@ -95,6 +95,17 @@ def copied_by_another_process(tmp_path: Path) -> list[bytes]:
     """To open and close SQLite's files in this process would drop its locks on them."""
     names = [str(path) for path in (tmp_path / "data").iterdir() if path.suffix in (".db", ".db-wal")]
     return [subprocess.run(["cat", name], capture_output=True, check=True).stdout for name in names]
+
+
+async def test_d7_all_files_of_a_running_store_are_ours_alone(tmp_path: Path) -> None:
+    store = sqlite_store(tmp_path)
+    await store.open()
+    await store.apply(decided())
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "data").iterdir()}
+    names = ("interlock.db", "interlock.db-shm", "interlock.db-wal", "interlock.db.lock")
+    assert modes == dict.fromkeys(names, 0o600)
+    await store.close()
+    assert _size(tmp_path / "data" / "interlock.db-wal") == 0
 
 
 async def test_health_tells_what_doctor_and_readiness_ask(tmp_path: Path) -> None:
