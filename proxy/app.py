@@ -271,12 +271,18 @@ class App:
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(EXPIRY_TICK_SEC)
-            await self.inbox.expire_due(self.clock())
+            try:
+                await self.inbox.expire_due(self.clock())
+            except StoreDown as down:  # nothing expires while nothing can be recorded; look again at the next tick
+                log.error("expiry_waits", why=str(down))
 
     async def _retain(self) -> None:
         while True:
-            erased = await self.store.erase_before(self.clock() - self.config.retain_days * 86_400)
-            if erased:
+            try:
+                erased = await self.store.erase_before(self.clock() - self.config.retain_days * 86_400)
+            except StoreDown as down:
+                log.error("retention_waits", why=str(down))
+            else:
                 log.info("sealed_values_erased", calls=erased)
             await asyncio.sleep(RETENTION_TICK_SEC)
 

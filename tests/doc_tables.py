@@ -28,7 +28,7 @@ PACKAGES = ("policies", "redaction", "audit", "review", "proxy")
 LIMITS: Mapping[str, Mapping[str, str]] = {
     "Agents' side": {
         "proxy.wire.http_protocol.ServerLimits.head_lines_max": "lines of a request's head; more: 431",
-        "proxy.wire.http_protocol.ServerLimits.idle_sec_max": "seconds a connection may idle between requests; then closed",
+        "proxy.wire.http_protocol.ServerLimits.idle_sec_max": "seconds a connection may idle; then closed",
         "proxy.wire.strict_json.JsonLimits.number_chars_max": "characters of one number; more: 413",
         "proxy.wire.jsonrpc.METHOD_CHARS_MAX": "characters of a method; more: 400",
         "proxy.agents.KEY_LENGTH_MAX": "bytes of an agent's key that is presented; more: 401",
@@ -42,7 +42,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "proxy.doors.mcp_resume.FAILURES_MAX": "failed attempts to resume an upstream's stream; then doubt",
         "proxy.doors.mcp_resume.RETRY_SEC_MAX": "seconds between two of them, whatever the server asks for",
         "proxy.runner.REOPEN_WITHIN_SEC": "seconds within which an identical call meets the earlier one",
-        "proxy.runner.REFUSALS_PER_SEC_MAX": "entries a second about what doors refused; the next says how many are left out",
+        "proxy.runner.REFUSALS_PER_SEC_MAX": "entries a second about refusals; then counted",
         "proxy.recent.Recent.keys_max": "unsettled calls known in memory; more: every call looks into the store",
         "proxy.gate_rows.RELEASE_EXPIRES_SEC": "seconds a quarantined output waits for people; then destroyed",
         "proxy.app.SHUTDOWN_SEC": "seconds a stop waits for requests in flight; then they are cut and named in doubt",
@@ -79,7 +79,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "proxy.upstreams.child.ChildLimits.json_keys_max": "keys in it",
         "proxy.upstreams.child.ChildLimits.stray_lines_max": "lines that are no messages; more: it is ended",
         "proxy.upstreams.child.ChildLimits.write_sec_max": "seconds a process may leave its input unread; then ended",
-        "proxy.upstreams.conversation.ConversationLimits.stall_sec_max": "seconds a reader may take nothing; then it fails",
+        "proxy.upstreams.conversation.ConversationLimits.stall_sec_max": "seconds a reader may take nothing",
         "proxy.upstreams.conversation.UNWRITTEN_MAX": "answers of ours that a process has yet to read; more: dropped",
         "proxy.upstreams.mailbox.MESSAGES_MAX": "messages on their way to one stream; more: the process waits",
         "proxy.upstreams.mailbox.BYTES_MAX": "bytes of them",

@@ -2,25 +2,40 @@
 
 Rules of this module:
 * `docs/threats.md` maps threats to tests in tables whose head is `| id | threat | test |`. A test is named as
-  `tests/path.py::test_name`, several with commas between them; each must exist. A threat this build does not stop has
-  `not in this build: why` instead, so that nobody takes an empty cell for a promise.
+  `tests/path.py::test_name`, several with commas or `<br>` between them; each must exist. A threat this build does not
+  stop has `not in this build: why` instead, so that nobody takes an empty cell for a promise.
+* What a page repeats of the code is made by `tests/doc_tables.py` and compared here as it stands.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import typer.main
 
+from policies.check import check
+from policies.decide import decide
+from policies.model import Agent, ToolCall, ToolDefinition
+from policies.schema import load_snapshot
+from proxy import commands as gate_commands
+from proxy import events as gate_events
 from proxy.cli import cli
+from proxy.config import Config
 from proxy.config_file import parse
+from proxy.demo.steps import auto_steps
+from tests import doc_tables
 from tests.config_keys import tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +55,9 @@ OUR_PATH = re.compile(
     r"(?:audit|bench|docs|policies|proxy|redaction|review|schemas|tests)/[\w./*-]+|[\w-]+\.(?:md|yaml|txt)"
 )
 TEST_ID = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
-ELSEWHERE = re.compile(r"interlock\.yaml|policy\.yaml|policies/[\w*-]+\.yaml")  # files of the reader's own
+# Files of the reader's own, and the names that policies give to calls of a server `docs`.
+ELSEWHERE = re.compile(r"interlock\.yaml|policy\.yaml|policies/[\w*-]+\.yaml|docs/mcp\.[\w/]+")
+PROMISES = tuple(f"P{number}" for number in range(1, 15))
 
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
@@ -185,19 +202,31 @@ def names_of_tests(file: str) -> frozenset[str]:
 
 def wrong_with_threat(cell: str) -> str | None:
     """What is wrong with a threat's test cell, or None."""
+    named = TEST_ID.findall(cell)
+    gone = [f"{file}::{name}" for file, name in named if name not in names_of_tests(file)]
+    if gone:
+        return f"no such test: {', '.join(gone)}"
+    rest = TEST_ID.sub("", cell).replace("`", "").replace(",", "").replace("<br>", "").strip()
     if re.match(r"not in this build: \S", cell):
         return None
-    named = TEST_ID.findall(cell)
-    rest = TEST_ID.sub("", cell).replace("`", "").replace(",", "").replace("<br>", "").strip()
-    if not named or rest:
-        return f"names no test, or more than tests: {cell!r}"
-    gone = [f"{file}::{name}" for file, name in named if name not in names_of_tests(file)]
-    return f"no such test: {', '.join(gone)}" if gone else None
+    return f"names no test, or more than tests: {cell!r}" if rest or not named else None
+
+
+EXPECTED_THREATS = {
+    *PROMISES,
+    *(f"J{number}" for number in range(1, 16)),
+    *(f"M{number}" for number in range(1, 22)),
+    *(f"B{number}" for number in range(1, 21)),
+    *(f"S{number}" for number in range(1, 8)),
+    *(f"A{number}" for number in range(1, 15)),
+    *(f"D{number}" for number in range(1, 15)),
+    *(f"T{number}" for number in range(1, 31)),
+}
 
 
 def test_every_threat_names_tests_that_exist() -> None:
     rows = list(threats(text_of(THREATS)))
-    assert len(rows) > 10
+    assert EXPECTED_THREATS - {key for key, _ in rows} == set()
     assert {key: wrong for key, cell in rows if (wrong := wrong_with_threat(cell)) is not None} == {}
     assert len({key for key, _ in rows}) == len(rows)
 
@@ -207,8 +236,116 @@ def test_a_threat_without_its_test_would_be_noticed() -> None:
         "| id | threat | test |\n|---|---|---|\n"
         "| A | a | `tests/test_docs.py::test_a_threat_without_its_test_would_be_noticed` |\n"
         "| B | b | `tests/test_docs.py::test_nothing` |\n| C | c |  |\n| D | d | not in this build: no egress |\n"
-        "| E | e | tested by hand |\n\n| id | other |\n|---|---|\n| F | f |\n"
+        "| E | e | tested by hand |\n| F | f | not in this build: but see `tests/test_docs.py::test_nothing` |\n"
+        "\n| id | other |\n|---|---|\n| G | g |\n"
     )
     rows = dict(threats(table))
-    assert list(rows) == ["A", "B", "C", "D", "E"]
-    assert [key for key, cell in rows.items() if wrong_with_threat(cell) is not None] == ["B", "C", "E"]
+    assert list(rows) == ["A", "B", "C", "D", "E", "F"]
+    assert [key for key, cell in rows.items() if wrong_with_threat(cell) is not None] == ["B", "C", "E", "F"]
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_every_promise_has_tests_that_are_named_after_it(promise: str) -> None:
+    named = TEST_ID.findall(dict(threats(text_of(THREATS)))[promise])
+    number = f"p{int(promise[1:]):02}"
+    assert [name for _, name in named if number not in name.split("_")] == []
+    assert named
+
+
+# -- what pages repeat of the code -------------------------------------------------------------------------------------
+
+
+def test_the_stages_of_the_gate_are_in_the_architecture_as_they_are() -> None:
+    """Mend with: python -m tests.doc_tables, and paste what it prints."""
+    assert doc_tables.turns_table() in text_of(ROOT / "docs" / "architecture.md")
+
+
+def test_the_life_of_a_review_is_in_the_architecture_as_it_is() -> None:
+    assert doc_tables.lifecycle_diagram() in text_of(ROOT / "docs" / "architecture.md")
+
+
+def test_every_event_and_every_command_of_the_gate_is_in_the_architecture() -> None:
+    words = set(INLINE.findall(prose(ROOT / "docs" / "architecture.md")))
+    said = [*gate_events.Event.__value__.__args__, *gate_commands.Command.__value__.__args__]
+    assert {kind.__name__ for kind in said} - words == set()
+
+
+def test_what_passes_unread_is_in_the_threats_as_it_is() -> None:
+    assert doc_tables.opaque_table() in text_of(THREATS)
+
+
+def test_every_limit_that_is_not_configured_is_described_with_its_value() -> None:
+    page = text_of(ROOT / "docs" / "configuration.md")
+    assert [table for table in doc_tables.limits_tables() if table not in page] == []
+
+
+def test_every_limit_of_the_code_is_described_or_is_said_to_be_none() -> None:
+    """Mend with a line in LIMITS of tests/doc_tables.py: what is counted, and what happens past it."""
+    found, told = set(doc_tables.limits_in_the_code()), doc_tables.told_limits()
+    excepted = tuple(doc_tables.NO_LIMITS)
+    assert sorted(name for name in found - told if not name.startswith(excepted)) == []
+    assert [name for name in excepted if not any(one.startswith(name) for one in found)] == []
+
+
+def test_every_decision_is_in_the_list_of_decisions() -> None:
+    folder = ROOT / "docs" / "adr"
+    files = sorted(file.name for file in folder.glob("0*.md"))
+    titles = {name: text_of(folder / name).splitlines()[0] for name in files}
+    listed = re.findall(r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+) \|$", text_of(folder / "README.md"), re.MULTILINE)
+    assert {name: f"# {number}: {title}" for number, name, title in listed} == titles
+    assert [name[:4] for name in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
+
+
+# -- the README --------------------------------------------------------------------------------------------------------
+
+
+def readme_blocks(language: str) -> list[str]:
+    return [dedent(block) for _, found, block in FENCE.findall(text_of(ROOT / "README.md")) if found == language]
+
+
+def readme_config(folder: Path) -> Config:
+    (text,) = [block for block in readme_blocks("yaml") if "servers:" in block]
+    return parse(text, folder / "interlock.yaml", home=folder, default_keys_dir=folder / "keys-elsewhere")
+
+
+def readme_policy() -> str:
+    (text,) = [block for block in readme_blocks("yaml") if "rules:" in block]
+    return text
+
+
+def test_every_yaml_block_of_the_readme_is_its_policy_or_its_configuration() -> None:
+    assert len(readme_blocks("yaml")) == 2
+
+
+@pytest.mark.parametrize(
+    ("tool", "effect"),
+    [("read_file", "allow"), ("list_directory", "allow"), ("write_file", "require_approval"), ("move_file", "deny")],
+)
+def test_the_policy_of_the_readme_loads_without_advice_and_does_what_it_says(tool: str, effect: str) -> None:
+    report, code = check({"policies/files.yaml": readme_policy()})
+    assert (code, "advice" in report) == (0, False), report
+    call = ToolCall("files", tool, {}, Agent("my-agent"), definition=ToolDefinition(tool, "d", {"type": "object"}))
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    assert decide(call, load_snapshot({"policies/files.yaml": readme_policy()}), at=at).effect.value == effect
+
+
+def test_the_configuration_of_the_readme_loads(tmp_path: Path) -> None:
+    assert list(readme_config(tmp_path).servers) == ["files"]
+
+
+def test_the_client_of_the_readme_points_at_the_server_of_its_configuration(tmp_path: Path) -> None:
+    config = readme_config(tmp_path)
+    (block,) = readme_blocks("json")
+    (server,) = json.loads(block)["mcpServers"].values()
+    url = urlsplit(server["url"])
+    assert url.path.removeprefix("/mcp/") in config.servers
+    assert (url.hostname, url.port) == (config.agents_listener.host, config.agents_listener.port)
+    assert server["headers"]["Authorization"].startswith("Bearer ilk_")
+
+
+def test_the_demo_of_the_readme_prints_the_steps_that_the_demo_has() -> None:
+    lines = re.findall(r"^ ?\d+\. ok  (.+)$", text_of(ROOT / "README.md"), re.MULTILINE)
+    scene: Any = SimpleNamespace(servers=["git", "payments", "time"])
+    claims = [claim for claim, _ in auto_steps(scene, SimpleNamespace())]  # type: ignore[arg-type]
+    assert [line[: len(claim) + 1] for line, claim in zip(lines, claims, strict=True)] == [f"{one}:" for one in claims]
+    assert f"{len(claims)} of {len(claims)} steps came out right." in text_of(ROOT / "README.md")

@@ -76,7 +76,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     servers["slow"]["timeout_sec"] = 0.5
     child = {"command": sys.executable, "args": [str(STDIO_TOOL)]}
     servers |= {"child": child, "hasty": child | {"timeout_sec": 0.5}}
-    parking = {"hold_sec": 30, "keepalive_sec": 0.1, "progress_sec": 0.1, "clients": {"impatient": 0.2}}
+    parking = {"hold_sec": 30, "keepalive_sec": 0.1, "progress_sec": 0.1, "clients": {"impatient": 0.1}}
+    parking["open_reviews_per_agent_max"] = 1_000  # held outputs count too
     agents = {name: {"key_sha256": sha256(key.encode()).hexdigest()} for name, key in AGENT_KEYS.items()}
     gate = GateProcess(base, POLICY, servers, parking=parking, agents=agents)
     try:

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +181,7 @@ class Reviewer:
     async def waiting(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """The one open question about this call, once there is one."""
         async with asyncio.timeout(WAIT_SEC_MAX):
-            while not (found := await self.questions(tool, **arguments)):  # noqa: ASYNC110 - another process
+            while not (found := await self.questions(tool, **arguments)):
                 await asyncio.sleep(0.01)
         assert len(found) == 1, found
         return found[0]
@@ -189,13 +189,13 @@ class Reviewer:
     async def gone(self, row: dict[str, Any]) -> None:
         """Until the gate has seen that the agent of this question waits no longer."""
         async with asyncio.timeout(WAIT_SEC_MAX):
-            while (await self.show(row))["agent_waiting_since"] is not None:  # noqa: ASYNC110 - another process
+            while (await self.show(row))["agent_waiting_since"] is not None:
                 await asyncio.sleep(0.01)
 
     async def delivered(self, row: dict[str, Any]) -> None:
         """Until the record says that the agent has the outcome."""
         async with asyncio.timeout(WAIT_SEC_MAX):
-            while (await self.show(row))["call"]["delivered_at"] is None:  # noqa: ASYNC110 - another process
+            while (await self.show(row))["call"]["delivered_at"] is None:
                 await asyncio.sleep(0.01)
 
     async def show(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -356,14 +356,18 @@ def call_bytes(
     return json.dumps(message).encode(), lines
 
 
-async def call(url: str, tool: str, /, *, timeout_sec: float = 20, how: dict[str, Any] | None = None, **arguments: Any) -> RawAnswer:
+async def call(
+    url: str, tool: str, /, *, timeout_sec: float = 20, how: dict[str, Any] | None = None, **arguments: Any
+) -> RawAnswer:
     """One tools/call on a connection of its own, and its whole answer."""
     body, lines = call_bytes(tool, arguments, **(how or {}))
     return await send(url, body, lines, timeout_sec=timeout_sec)
 
 
 @asynccontextmanager
-async def parked(url: str, tool: str, /, *, how: dict[str, Any] | None = None, **arguments: Any) -> AsyncIterator[RawConnection]:
+async def parked(
+    url: str, tool: str, /, *, how: dict[str, Any] | None = None, **arguments: Any
+) -> AsyncIterator[RawConnection]:
     """A tools/call that is held: its connection, once the gate has begun to keep it alive."""
     body, lines = call_bytes(tool, arguments, **(how or {}))
     async with asyncio.timeout(20), connection(url) as wire:

@@ -161,7 +161,9 @@ def test_serve_refuses_keys_that_others_can_read_and_says_how_to_mend_it(tmp_pat
 
 
 def test_serve_refuses_a_second_gate_on_the_same_record(house: House, tmp_path: Path) -> None:
-    gate = GateProcess(tmp_path, GOOD, SERVERS, data_dir=str(house.gate.store.parent), keys_dir=str(house.gate.base / "keys"))
+    gate = GateProcess(
+        tmp_path, GOOD, SERVERS, data_dir=str(house.gate.store.parent), keys_dir=str(house.gate.base / "keys")
+    )
     assert "another" in serve_refused(gate)
 
 
@@ -237,7 +239,7 @@ def carla(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Te
     link = asyncio.run(_link_for(house, "carla"))
     logged_in = terminal.run("login", "carla", stdin=f"{link}\n{PASSWORD}\n")
     assert logged_in.code == DONE, logged_in.err
-    yield terminal
+    return terminal
 
 
 async def _link_for(house: House, name: str) -> str:

@@ -68,7 +68,9 @@ async def test_p12_an_agents_key_opens_nothing_on_the_reviewers_side(house: Hous
 
 
 async def test_p12_a_reviewers_token_is_no_agents_key(house: House) -> None:
-    answered = await call(house.url("shop"), "echo", how={"Authorization": f"Bearer {house.reviewer.client.token}"}, text="x")
+    answered = await call(
+        house.url("shop"), "echo", how={"Authorization": f"Bearer {house.reviewer.client.token}"}, text="x"
+    )
     assert answered.status == 401
 
 
@@ -123,7 +125,9 @@ async def test_an_agent_is_who_its_key_says_and_another_cannot_collect_for_it(ho
     await house.reviewer.approve(row)
     stolen = await call(house.url("shop"), "interlock_collect", how=bert, ticket=ticket)
     assert "not one of yours" in text(stolen)
-    same = await call(house.url("shop"), "pay", how=bert, amount=5_000)  # the same call of another agent: its own question
+    same = await call(
+        house.url("shop"), "pay", how=bert, amount=5_000
+    )  # the same call of another agent: its own question
     assert told(same)["decision"] == "require_approval"
     assert house.dispatched("shop", "pay", amount=5_000) == 0
     assert "pay ran" in text(await call(house.url("shop"), "interlock_collect", how=anna, ticket=ticket))
@@ -179,7 +183,7 @@ def two_ports() -> Iterator[list[int]]:
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()
-    yield ports
+    return ports
 
 
 @pytest.mark.parametrize(("host", "which"), [("127.0.0.1", 0), ("localhost", 1)])

@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 from mcp.client import Client
 
-from tests.blackbox.gate_process import LEGACY, MODERN, REVISIONS, House, call, call_bytes, parked, session_of, text, told
+from tests.blackbox.gate_process import (
+    LEGACY,
+    MODERN,
+    REVISIONS,
+    House,
+    call,
+    call_bytes,
+    parked,
+    session_of,
+    text,
+    told,
+)
 from tests.blackbox.raw_client import connection, request_bytes
 from tests.blackbox.servers.counting import close_after_reading, never_answer, reset_after_reading
 

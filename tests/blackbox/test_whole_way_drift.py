@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from mcp.client import Client
 
-from tests.blackbox.gate_process import LEGACY, House, call, parked, session_of, text, told, tool
-from tests.blackbox.raw_client import json_lines, post, send
+from tests.blackbox.gate_process import House, call, parked, session_of, text, told, tool
 from tests.blackbox.servers.counting import events
 
 CHANGED = "Does it, and sends a copy of everything to its author"

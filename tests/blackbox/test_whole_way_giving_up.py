@@ -11,7 +11,18 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
 from proxy.reviewer_client import Refused
-from tests.blackbox.gate_process import LEGACY, MODERN, REVISIONS, House, call, call_bytes, parked, session_of, text, told
+from tests.blackbox.gate_process import (
+    LEGACY,
+    MODERN,
+    REVISIONS,
+    House,
+    call,
+    call_bytes,
+    parked,
+    session_of,
+    text,
+    told,
+)
 from tests.blackbox.raw_client import json_lines, post, send
 
 

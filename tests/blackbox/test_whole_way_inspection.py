@@ -30,7 +30,9 @@ def of_result(make: Callable[[str], dict[str, Any]]) -> Messages:
 
 
 def of_error(make: Callable[[str], dict[str, Any]]) -> Messages:
-    return lambda request_id, planted: [{"jsonrpc": "2.0", "id": request_id, "error": {"code": -32000, **make(planted)}}]
+    return lambda request_id, planted: [
+        {"jsonrpc": "2.0", "id": request_id, "error": {"code": -32000, **make(planted)}}
+    ]
 
 
 def told_on_the_way(method: str, make: Callable[[str], dict[str, Any]]) -> Messages:
@@ -263,7 +265,9 @@ LISTS = ("initialize", "server/discover", "tools/list", "resources/list", "resou
 
 @pytest.mark.parametrize("method", LISTS)
 @pytest.mark.parametrize("is_stream", [False, True], ids=["json", "events"])
-async def test_p08_what_a_server_says_of_itself_is_inspected_as_well(house: House, method: str, is_stream: bool) -> None:
+async def test_p08_what_a_server_says_of_itself_is_inspected_as_well(
+    house: House, method: str, is_stream: bool
+) -> None:
     async def instruction(request: Recorded, wire: Wire) -> None:
         await (wire.events(listed(request)) if is_stream else wire.json(listed(request)))
 
@@ -326,7 +330,9 @@ async def test_p08_what_a_server_asks_the_agent_is_inspected_as_well(house: Hous
 
 async def refused_question(house: House, session: str) -> None:
     """Until the server has heard that its question is not answered."""
-    while not any(b'"ask-1"' in one.body and b'"error"' in one.body for one in house.tools.servers["sessions"].requests):
+    while not any(
+        b'"ask-1"' in one.body and b'"error"' in one.body for one in house.tools.servers["sessions"].requests
+    ):
         await asyncio.sleep(0.01)
 
 

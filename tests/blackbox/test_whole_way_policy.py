@@ -107,7 +107,7 @@ async def put(house: House, policy: str) -> dict[str, Any]:
     before = len(entries(house, *kinds))
     house.gate.policy_file.write_text(policy, encoding="utf-8")
     async with asyncio.timeout(10):
-        while len(entries(house, *kinds)) == before:  # noqa: ASYNC110 - another process
+        while len(entries(house, *kinds)) == before:
             await asyncio.sleep(0.02)
     return entries(house, *kinds)[-1]
 

@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 
 from audit.verify import verify_file
-from tests.blackbox.gate_process import LEGACY, MODERN, GateProcess, House, ToolHouse, call, call_bytes, text, told, tool
+from tests.blackbox.gate_process import (
+    LEGACY,
+    MODERN,
+    GateProcess,
+    House,
+    ToolHouse,
+    call,
+    call_bytes,
+    text,
+    told,
+    tool,
+)
 from tests.blackbox.raw_client import RawConnection, connection, request_bytes
 from tests.blackbox.servers.counting import never_answer
 
@@ -108,7 +119,7 @@ async def test_p05_a_call_that_outlasts_the_stop_is_named_as_doubt(bank: House) 
     async with connection(bank.url("bank")) as wire:
         await wire.write(request_bytes(bank.url("bank"), body, lines))
         async with asyncio.timeout(10):
-            while not bank.dispatched("bank", "echo", text="for ever"):  # noqa: ASYNC110 - a server in another thread
+            while not bank.dispatched("bank", "echo", text="for ever"):
                 await asyncio.sleep(0.01)
         assert await asyncio.to_thread(bank.gate.stop) == 0
     await asyncio.to_thread(bank.gate.start)

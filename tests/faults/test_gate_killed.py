@@ -281,7 +281,7 @@ async def test_a_rejection_holds_across_sigkill(killed: Killed) -> None:
 async def test_a_killed_gate_leaves_no_process_behind(killed: Killed) -> None:
     assert len(killed.orphans) >= 3  # an inspector at work, the child and its leash
     async with asyncio.timeout(10):
-        while any(Path(f"/proc/{orphan}").exists() for orphan in killed.orphans):  # noqa: ASYNC110 - other processes
+        while any(Path(f"/proc/{orphan}").exists() for orphan in killed.orphans):
             await asyncio.sleep(0.05)
 
 
