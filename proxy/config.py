@@ -243,11 +243,11 @@ class Limits(Part):
     """What one request, and all of them together, may take (P14); past a limit the answer is quick and closed."""
 
     body_bytes_max: Bytes = 4 * MIB
-    """A request's body, before and after decoding."""
+    """A request's body."""
     json_depth_max: Annotated[int, Field(ge=1, le=256)] = 64
     """Objects and lists inside one another."""
     json_keys_max: Count = 10_000
-    """Keys of one object."""
+    """Keys in one document, all objects together."""
     json_key_bytes_max: Count = 1024
     """Length of one key."""
     head_bytes_max: Bytes = 64 * 1024

@@ -8,7 +8,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from policies.model import JsonObject
+from policies.model import Json, JsonObject
 from proxy.wire.mcp import COLLECT_TOOL
 
 TOOL: JsonObject = {
@@ -36,3 +36,10 @@ def with_collect_tool(response: JsonObject) -> JsonObject:
     if result.get("nextCursor") is None:
         tools.append(TOOL)
     return {**response, "result": {**result, "tools": tools}}
+
+
+def listed_tools(response: JsonObject) -> list[Json]:
+    """The tools of a tools/list response as the server gave them; none if it is no such response."""
+    result = response.get("result")
+    tools = result.get("tools") if isinstance(result, dict) else None
+    return tools if isinstance(tools, list) else []

@@ -19,7 +19,7 @@ from mcp.types.jsonrpc import INTERNAL_ERROR
 
 from policies.model import Agent, Direction, JsonObject
 from proxy.doors.mcp_link import SESSION_HEADER, Link, close, version_headers
-from proxy.doors.mcp_listing import with_collect_tool
+from proxy.doors.mcp_listing import listed_tools, with_collect_tool
 from proxy.doors.mcp_outgoing import AgentRequest, call_of, headers_for
 from proxy.doors.mcp_questions import asks
 from proxy.doors.mcp_relay import WITHHELD, Relay
@@ -155,6 +155,8 @@ class Noted:
         if self._asked.method == "initialize" and not await self._shaken(upstream, message):
             why = "The tool server chose a protocol revision this gate does not know."
             answer = self._error(mcp_results.REFUSED_BY_GATE, why)
+        if self._asked.method == "tools/list":
+            self._shared.inventory.overheard(self._server, listed_tools(message))
         if self._asked.method == "tools/list" and self._shared.config.servers[self._server].collect_tool:
             answer = with_collect_tool(answer)
         await self._reply.answer(status, answer, event_id=event_id, headers=headers)

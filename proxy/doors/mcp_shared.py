@@ -7,11 +7,11 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from policies.model import Decision, Direction, JsonObject, OutputRules, ToolCall, ToolDefinition
+from policies.model import Decision, Direction, Json, JsonObject, OutputRules, ToolCall, ToolDefinition
 from proxy.config import Config
 from proxy.doors.mcp_sessions import Sessions
 from proxy.doors.ticker import Ticker
@@ -63,6 +63,9 @@ class Inventory(Protocol):
 
     def changed(self, server: str) -> None:
         """The server said that its list of tools changed: list it again before the next call."""
+
+    def overheard(self, server: str, tools: Sequence[Json]) -> None:
+        """An agent is given this listing: where it differs from ours, ours is out of date."""
 
 
 class Names(Protocol):

@@ -19,10 +19,10 @@ from typing import Any, Protocol
 import structlog
 
 from audit.entry import EntryDraft, EntryKind
-from policies.model import JsonObject, ToolDefinition
+from policies.model import Json, JsonObject, ToolDefinition
 from proxy.store.base import PinnedTool
 from proxy.upstreams.base import Upstream, UpstreamFailed
-from proxy.upstreams.definitions import ListingRefused, by_name, definition, digest
+from proxy.upstreams.definitions import ListingRefused, by_name, definition, digest, pinned_form
 from proxy.upstreams.listing import ListingLimits, list_tools
 from review.ports import StoreDown
 
@@ -122,6 +122,22 @@ class Inventory:
         """The server said that its tools changed, or was away: what is known of it is not to be used any more."""
         if server in self._servers:
             self._servers[server].changes_heard += 1
+
+    def overheard(self, server: str, tools: Sequence[Json]) -> None:
+        """An agent was given this listing: if a tool in it is not as we know it, ours is out of date."""
+        known = self._servers.get(server)
+        if known is None or known.listed_at is None:
+            return
+        for entry in tools:
+            try:
+                pinned = pinned_form(entry)
+            except ListingRefused:
+                self.changed(server)
+                return
+            ours = known.tools.get(pinned["name"])
+            if ours is None or ours.digest != digest(pinned, ignored=known.ignored):
+                self.changed(server)
+                return
 
     def names(self) -> Mapping[str, frozenset[str]]:
         """The tools of every server listed so far."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from redaction.detectors.base import Detector, DetectorSettings
+from redaction.detectors.mailboxes import MailboxesDetector
 from redaction.detectors.presidio import PresidioDetector
 from redaction.detectors.secrets import SecretsDetector
 
 
 def default_detectors(settings: DetectorSettings) -> Sequence[Detector]:
     """Raises: ValueError, for a kind or region that does not exist."""
-    return (PresidioDetector(settings), SecretsDetector())
+    return (PresidioDetector(settings), MailboxesDetector(settings), SecretsDetector())

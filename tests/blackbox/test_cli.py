@@ -126,15 +126,12 @@ def test_agents_add_prints_a_key_once_and_its_hash_for_the_configuration(tmp_pat
 
 def serve_refused(gate: GateProcess) -> str:
     """What it says, which must be one sentence without a traceback, and exit 2."""
-    try:
+    with pytest.raises(DidNotStart) as refused:
         gate.start()
-    except DidNotStart as refused:
-        assert refused.code == USAGE, refused
-        assert "Traceback" not in refused.said
-        (sentence,) = [line for line in refused.said.splitlines() if line.startswith("interlock: ")]
-        return sentence
-    gate.kill()
-    raise AssertionError("it started")
+    assert refused.value.code == USAGE, refused.value
+    assert "Traceback" not in refused.value.said
+    (sentence,) = [line for line in refused.value.said.splitlines() if line.startswith("interlock: ")]
+    return sentence
 
 
 SERVERS = {"shop": {"url": "http://127.0.0.1:9/mcp"}}
@@ -160,6 +157,7 @@ def test_serve_refuses_keys_that_others_can_read_and_says_how_to_mend_it(tmp_pat
     assert "chmod 700" in serve_refused(gate)
 
 
+@pytest.mark.long
 def test_serve_refuses_a_second_gate_on_the_same_record(house: House, tmp_path: Path) -> None:
     gate = GateProcess(
         tmp_path, GOOD, SERVERS, data_dir=str(house.gate.store.parent), keys_dir=str(house.gate.base / "keys")
@@ -167,6 +165,7 @@ def test_serve_refuses_a_second_gate_on_the_same_record(house: House, tmp_path: 
     assert "another" in serve_refused(gate)
 
 
+@pytest.mark.long
 def test_serve_without_a_configuration_says_where_it_looked(tmp_path: Path) -> None:
     ran = run(tmp_path, "serve")
     assert ran.code == USAGE

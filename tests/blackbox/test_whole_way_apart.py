@@ -186,7 +186,11 @@ def two_ports() -> Iterator[list[int]]:
     return ports
 
 
-@pytest.mark.parametrize(("host", "which"), [("127.0.0.1", 0), ("localhost", 1)])
+@pytest.mark.parametrize(
+    ("host", "which"),
+    [("127.0.0.1", 0), pytest.param("localhost", 1, marks=pytest.mark.long)],
+    ids=["the agents' port", "the reviewers' port"],
+)
 def test_p12_the_gates_own_ports_are_refused_as_an_upstream_at_start(
     tmp_path: Path, two_ports: list[int], host: str, which: int
 ) -> None:

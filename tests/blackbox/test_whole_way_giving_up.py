@@ -1,4 +1,4 @@
-"""Agents that give up while people decide, and come back: one dispatch, and none without them (P4, SEMANTICS §2.1-2.2)."""
+"""Agents that give up while people decide, and come back: one dispatch, none without them (P4, SEMANTICS §2.1-2.2)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.blackbox.gate_process import (
     text,
     told,
 )
-from tests.blackbox.raw_client import json_lines, post, send
+from tests.blackbox.raw_client import RawAnswer, json_lines, post, send
 
 
 async def nothing_more_happens(house: House) -> None:
@@ -97,7 +97,7 @@ async def test_a_cancelled_wait_ends_the_wait_and_not_the_question(house: House)
 
 
 async def test_a_cancel_message_of_the_newest_revision_ends_nobodys_wait(house: House) -> None:
-    """2026-07-28 cancels by closing the stream; the message is for stdio. Anybody could send it, so nobody is believed."""
+    """2026-07-28 cancels by closing the stream; the message is for stdio. Anybody could send it: nobody is believed."""
     url = house.url("shop")
     cancel = {
         "jsonrpc": "2.0",
@@ -136,6 +136,27 @@ async def test_p04_a_ticket_collects_what_was_approved_once(house: House, revisi
     spent = await call(url, "interlock_collect", how=how, ticket=ticket)
     assert "delivered already" in text(spent)
     assert house.dispatched("shop", "pay", amount=amount) == 1
+
+
+async def test_p04_a_ticket_presented_by_many_at_once_is_one_dispatch_and_nobody_is_told_otherwise(
+    house: House,
+) -> None:
+    for amount in (1_130, 1_131, 1_132):
+        ticket = told(await call(house.url("shop"), "pay", how={"client": "impatient"}, amount=amount))["ticket"]
+        await house.reviewer.approve(await house.reviewer.waiting("pay", amount=amount))
+        answers = await asyncio.gather(*(presented(house, ticket, after_sec=n * 0.001) for n in range(20)))
+        assert house.dispatched("shop", "pay", amount=amount) == 1
+        said = {text(answered).partition(" (call ")[0] for answered in answers}
+        assert said <= {
+            f'pay ran with {{"amount": {amount}}}',
+            "NOT executed: this call is being waited for already",
+            "NOT executed: the outcome of this call has been delivered already",
+        }
+
+
+async def presented(house: House, ticket: str, *, after_sec: float) -> RawAnswer:
+    await asyncio.sleep(after_sec)
+    return await call(house.url("shop"), "interlock_collect", timeout_sec=10, ticket=ticket)
 
 
 async def test_p04_many_who_come_back_at_once_share_one_dispatch(house: House) -> None:

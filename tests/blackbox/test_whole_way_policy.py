@@ -1,4 +1,4 @@
-"""Policies that change while calls wait: judged again at spend; a broken file changes nothing (P6, SEMANTICS §1.19, §2.3)."""
+"""Policies that change while calls wait: judged anew at spend; a broken file changes nothing (P6, SEMANTICS §2.3)."""
 
 from __future__ import annotations
 

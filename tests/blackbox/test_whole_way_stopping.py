@@ -1,4 +1,4 @@
-"""SIGTERM: every agent that waits is answered with its ticket, the gate ends at once, and the tickets work afterwards."""
+"""SIGTERM: every waiting agent is answered with its ticket, the gate ends at once, the tickets work afterwards."""
 
 from __future__ import annotations
 

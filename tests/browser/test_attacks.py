@@ -18,7 +18,7 @@ from tests.review.hostile import ALL
 pytestmark = pytest.mark.browser
 
 
-def test_p07_p08_hostile_text_does_nothing_in_any_scheme_or_size(chromium: Browser, served: Served) -> None:
+def test_a07_a08_hostile_text_does_nothing_in_any_scheme_or_size(chromium: Browser, served: Served) -> None:
     texts = {name: text for name, text in ALL.items() if "surrogate" not in name}
     arguments = {**texts, **{text: name for name, text in texts.items()}}
     everything = " ".join(texts.values())
@@ -58,7 +58,7 @@ def test_p07_p08_hostile_text_does_nothing_in_any_scheme_or_size(chromium: Brows
         context.close()
 
 
-def test_p06_the_console_can_not_be_framed(chromium: Browser, served: Served) -> None:
+def test_a06_the_console_can_not_be_framed(chromium: Browser, served: Served) -> None:
     served.park()
     context = chromium.new_context(base_url=served.url)
     page = context.new_page()
@@ -74,7 +74,7 @@ def test_p06_the_console_can_not_be_framed(chromium: Browser, served: Served) ->
     context.close()
 
 
-def test_p04_a_form_on_a_foreign_page_decides_nothing(chromium: Browser, served: Served) -> None:
+def test_a04_a_form_on_a_foreign_page_decides_nothing(chromium: Browser, served: Served) -> None:
     served.park()
     context = chromium.new_context(base_url=served.url)
     page = context.new_page()

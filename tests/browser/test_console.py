@@ -61,7 +61,7 @@ def test_approving_takes_two_presses_of_a_mouse(desktop: Page, served: Served) -
     assert wrong == []
 
 
-def test_p06_a_fresh_button_can_not_be_hit(desktop: Page, served: Served) -> None:
+def test_a06_a_fresh_button_can_not_be_hit(desktop: Page, served: Served) -> None:
     served.park()
     log_in(desktop, served)
     desktop.goto("/c/c-1", wait_until="domcontentloaded")
@@ -201,7 +201,7 @@ def test_keys_are_letters_while_one_types(desktop: Page, served: Served) -> None
     assert served.review().state is ReviewState.PARKED
 
 
-def test_p08_the_first_a_shows_the_arguments_one_has_not_seen(desktop: Page, served: Served) -> None:
+def test_a08_the_first_a_shows_the_arguments_one_has_not_seen(desktop: Page, served: Served) -> None:
     arguments = {f"field_{number:02}": f"value {number}" for number in range(60)}
     served.park(call=refund(proposed={"arguments": arguments, "input_responses": None}))
     log_in(desktop, served)

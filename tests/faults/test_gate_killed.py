@@ -1,4 +1,4 @@
-"""SIGKILL of the gate, at every stage of a call and at random moments: nothing acknowledged is lost, nothing runs twice.
+"""SIGKILL of the gate, at every stage and at random moments: nothing acknowledged is lost, nothing runs twice.
 
 The gate is a process of its own, killed by its own id; the tool counts, and looks into the gate's record itself the
 moment a call reaches it; the record is verified offline before the gate is started again.

@@ -110,7 +110,7 @@ def test_without_a_dialect_it_is_draft_2020_12() -> None:
         ({"description": {1, 2}}, "the tool's inputSchema is not JSON"),
     ],
 )
-def test_p1_an_unusable_schema_refuses_the_call(schema: Any, text: str) -> None:
+def test_p01_an_unusable_schema_refuses_the_call(schema: Any, text: str) -> None:
     assert text in str(misfit({"a": 1}, schema))
     assert text in str(misfit({"a": 1}, schema))  # and is remembered as such
 
@@ -270,7 +270,7 @@ some_json: st.SearchStrategy[Any] = st.recursive(
     schemas, st.dictionaries(st.sampled_from(["a", "b", "A"]), some_json, max_size=3), st.sampled_from(sorted(DRAFTS))
 )
 @settings(max_examples=200)
-def test_p1_any_schema_and_any_arguments_fit_or_do_not_and_nothing_else(
+def test_p01_any_schema_and_any_arguments_fit_or_do_not_and_nothing_else(
     schema: Any, arguments: dict[str, Any], dialect: str
 ) -> None:
     with suppress(ArgumentsInvalid):

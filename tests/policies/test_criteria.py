@@ -37,7 +37,7 @@ def test_a_match_holds_its_criteria_by_kind() -> None:
         ("sum_amount_above: {value: 1000}", "budgets over a window"),
     ],
 )
-def test_p1_a_criterion_that_cannot_be_enforced_yet_does_not_load(text: str, what: str) -> None:
+def test_p01_a_criterion_that_cannot_be_enforced_yet_does_not_load(text: str, what: str) -> None:
     key = text.partition(":")[0]
     assert mistakes(text) == [
         f"f.yaml:1:1: '{key}' ({what}) is not enforced by this release,"

@@ -137,7 +137,7 @@ def test_it_agrees_with_the_naive_decision_point_in_tens_of_thousands_of_cases(
 
 @given(policies(), calls, rules(decisions=("deny", "require_approval")))
 @settings(max_examples=80)
-def test_p1_a_further_policy_that_denies_or_asks_never_turns_a_refusal_into_an_allow(
+def test_p01_a_further_policy_that_denies_or_asks_never_turns_a_refusal_into_an_allow(
     files: list[dict[str, Any]], one: ToolCall, rule: dict[str, Any]
 ) -> None:
     before, _ = judged(files, one)
@@ -148,7 +148,7 @@ def test_p1_a_further_policy_that_denies_or_asks_never_turns_a_refusal_into_an_a
 
 @given(policies(), calls, rules(decisions=("deny",)), st.integers(0, 3))
 @settings(max_examples=80)
-def test_p1_a_denying_rule_put_anywhere_never_turns_a_refusal_into_an_allow(
+def test_p01_a_denying_rule_put_anywhere_never_turns_a_refusal_into_an_allow(
     files: list[dict[str, Any]], one: ToolCall, rule: dict[str, Any], place: int
 ) -> None:
     before, _ = judged(files, one)

@@ -78,11 +78,11 @@ def test_a_file_named_twice_is_read_once_and_hidden_files_are_not(base: Path) ->
         ("**/*.yaml", "wildcards are for the file's name only"),
     ],
 )
-def test_p1_a_pattern_that_finds_nothing_is_an_error(base: Path, pattern: str, message: str) -> None:
+def test_p01_a_pattern_that_finds_nothing_is_an_error(base: Path, pattern: str, message: str) -> None:
     assert message in error_of(base, "policies/one.yaml", pattern)
 
 
-def test_p1_every_file_that_cannot_be_read_is_an_error(base: Path) -> None:
+def test_p01_every_file_that_cannot_be_read_is_an_error(base: Path) -> None:
     folder = base / "policies"
     (folder / "a.yaml").symlink_to(folder / "one.yaml")
     (folder / "b.yaml").mkdir()
@@ -143,7 +143,7 @@ def test_a_bad_reload_keeps_the_last_good_snapshot(base: Path) -> None:
     assert one.current is good
 
 
-def test_p1_a_vanished_file_is_an_error_and_not_fewer_rules(base: Path) -> None:
+def test_p01_a_vanished_file_is_an_error_and_not_fewer_rules(base: Path) -> None:
     one = loader(base)
     good = one.load()
     (base / "policies" / "two.yaml").unlink()

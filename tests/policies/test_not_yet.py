@@ -35,7 +35,7 @@ def test_what_is_enforced_is_not_also_listed_as_coming(later: dict[str, str], no
 
 
 @pytest.mark.parametrize("key", sorted(TOP_LATER))
-def test_p1_a_file_with_a_later_key_does_not_load(key: str) -> None:
+def test_p01_a_file_with_a_later_key_does_not_load(key: str) -> None:
     errors = errors_of(f"{key}: {{}}\nrules: [{{id: a, decision: deny}}]\n")
     assert errors == [
         f"p1.yaml:1:1: '{key}' ({TOP_LATER[key]}) is not enforced by this release,"
@@ -44,23 +44,23 @@ def test_p1_a_file_with_a_later_key_does_not_load(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(RULE_LATER))
-def test_p1_a_rule_with_a_later_key_does_not_load(key: str) -> None:
+def test_p01_a_rule_with_a_later_key_does_not_load(key: str) -> None:
     assert f"'{key}' ({RULE_LATER[key]}) is not enforced" in errors_of(f"rules: [{{decision: deny, {key}: 1}}]")[0]
 
 
 @pytest.mark.parametrize("word", sorted(DECISION_LATER))
-def test_p1_a_rule_with_a_later_decision_does_not_load(word: str) -> None:
+def test_p01_a_rule_with_a_later_decision_does_not_load(word: str) -> None:
     assert f"'{word}' ({DECISION_LATER[word]}) is not enforced" in errors_of(f"rules: [{{decision: {word}}}]")[0]
 
 
 @pytest.mark.parametrize("key", sorted(APPROVAL_LATER))
-def test_p1_an_approval_with_a_later_key_does_not_load(key: str) -> None:
+def test_p01_an_approval_with_a_later_key_does_not_load(key: str) -> None:
     text = f"rules: [{{decision: require_approval, approval: {{{key}: true}}}}]"
     assert f"'{key}' ({APPROVAL_LATER[key]}) is not enforced" in errors_of(text)[0]
 
 
 @pytest.mark.parametrize("name", sorted(FACTS_LATER))
-def test_p1_a_name_kept_for_a_fact_of_the_gate_cannot_be_taken(name: str) -> None:
+def test_p01_a_name_kept_for_a_fact_of_the_gate_cannot_be_taken(name: str) -> None:
     errors = errors_of(f"facts: {{{name}: {{path: $.args.x}}}}")
     assert f"'{name}' ({FACTS_LATER[name]}) is not enforced" in errors[0]
     assert "this name is kept for it" in errors[0]

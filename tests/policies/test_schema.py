@@ -51,11 +51,11 @@ def test_a_file_that_is_not_yaml_is_told_of_alone() -> None:
         ("default: block", "p1.yaml:1:10: default cannot be 'block' (valid here: allow, require_approval)"),
     ],
 )
-def test_p1_a_file_that_says_nothing_or_nonsense_does_not_load(text: str, error: str) -> None:
+def test_p01_a_file_that_says_nothing_or_nonsense_does_not_load(text: str, error: str) -> None:
     assert errors_of(text) == [error]
 
 
-def test_p1_no_files_is_an_error_and_not_an_empty_policy() -> None:
+def test_p01_no_files_is_an_error_and_not_an_empty_policy() -> None:
     with pytest.raises(PolicyErrors, match="no policy files"):
         load_snapshot({})
     with pytest.raises(PolicyErrors, match=f"more than {FILES_MAX} policy files"):

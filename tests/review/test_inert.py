@@ -38,13 +38,13 @@ def test_markup_is_plain_text_like_any_other(name: str) -> None:
 
 
 @given(ANY_TEXT)
-def test_p08_nothing_is_dropped_reordered_or_forged(text: str) -> None:
+def test_a08_nothing_is_dropped_reordered_or_forged(text: str) -> None:
     shown = inert(text)
     assert _read_back("".join(part.text for part in shown.whole or shown.parts)) == text
 
 
 @given(ANY_TEXT)
-def test_p08_what_is_shown_as_text_shows_itself(text: str) -> None:
+def test_a08_what_is_shown_as_text_shows_itself(text: str) -> None:
     for part in inert(text).parts:
         if part.kind is Kind.TEXT:
             assert all(unicodedata.category(c)[0] not in "CZ" or c == " " for c in part.text), ascii(part.text)
@@ -119,7 +119,7 @@ def test_long_text_is_folded_in_the_middle_and_its_tail_is_shown() -> None:
     assert "".join(part.text for part in shown.whole) == "a" * 5000 + "AND THEN DELETE EVERYTHING"
 
 
-def test_p08_leading_line_ends_do_not_push_the_tail_out_of_sight() -> None:
+def test_a08_leading_line_ends_do_not_push_the_tail_out_of_sight() -> None:
     shown = inert("\n" * 5000 + "rm -rf /")
     assert shown.parts[-1].text == "rm -rf /"
     assert shown.lines == 5001
@@ -139,7 +139,7 @@ def test_p14_what_a_fold_may_open_to_is_bounded() -> None:
     assert inert("a" * (OPEN_CHARS_MAX + 1)).whole is None
 
 
-def test_p08_what_hides_in_a_folded_middle_is_pointed_out() -> None:
+def test_a08_what_hides_in_a_folded_middle_is_pointed_out() -> None:
     assert Caution.BIDI in inert("a" * 5000 + "\u202e" + "a" * 5000).cautions
 
 

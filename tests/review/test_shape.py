@@ -23,7 +23,7 @@ def test_a_key_can_not_pass_for_a_path() -> None:
     assert [leaf.path for leaf in leaves({"a.b": 1, "a": {"b": 2}})] == ['$["a.b"]', "$.a.b"]
 
 
-def test_p08_past_the_limit_the_middle_is_left_out_and_the_end_is_shown() -> None:
+def test_a08_past_the_limit_the_middle_is_left_out_and_the_end_is_shown() -> None:
     shown = rows(list(range(LEAVES_MAX + 7)))
     assert (len(shown.head), shown.left_out, len(shown.tail)) == (400, 7, 100)
     assert shown.tail[-1] == Leaf(f"$[{LEAVES_MAX + 6}]", "number", LEAVES_MAX + 6)

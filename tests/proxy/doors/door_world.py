@@ -258,6 +258,7 @@ class Definitions:
 
     def __init__(self) -> None:
         self.changes: list[str] = []
+        self.listings: list[tuple[str, Any]] = []
         self.by_name: dict[str, ToolDefinition | None] = {}
         self.is_unavailable = False
         self.after_change: ToolDefinition | None = None
@@ -266,6 +267,9 @@ class Definitions:
         if self.is_unavailable:
             raise InventoryUnavailable("its tools could not be listed")
         return self.by_name.get(tool, definition(tool))
+
+    def overheard(self, server: str, tools: Any) -> None:
+        self.listings.append((server, tools))
 
     def changed(self, server: str) -> None:
         self.changes.append(server)

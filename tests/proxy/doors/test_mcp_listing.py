@@ -7,7 +7,7 @@ from typing import Any
 import mcp_types as types
 import pytest
 
-from proxy.doors.mcp_listing import TOOL, with_collect_tool
+from proxy.doors.mcp_listing import TOOL, listed_tools, with_collect_tool
 
 
 def listed(**page: Any) -> dict[str, Any]:
@@ -32,3 +32,9 @@ def test_a_servers_own_tool_of_that_name_is_left_out() -> None:
 @pytest.mark.parametrize("response", [{"error": {}}, listed(), listed(tools="x"), {"result": []}])
 def test_what_is_no_list_is_left_alone(response: dict[str, Any]) -> None:
     assert with_collect_tool(response) == response
+
+
+def test_a_listings_tools_are_read_as_the_server_gave_them() -> None:
+    assert listed_tools(listed(tools=[{"name": "a"}, 1])) == [{"name": "a"}, 1]
+    for response in ({"error": {}}, listed(), listed(tools="x")):
+        assert listed_tools(response) == []

@@ -336,3 +336,18 @@ async def test_a_server_nobody_configured_is_unavailable() -> None:
         with pytest.raises(InventoryUnavailable, match="no server named 'nobody'"):
             await ask
     assert world.inventory.seen("nobody", "x") is None
+
+
+async def test_a_listing_an_agent_was_given_that_differs_from_ours_makes_ours_out_of_date() -> None:
+    world = World()
+    await world.inventory.definition("pay", "pay")
+    ours = [dict(one) for one in world.server.tools.tools]
+    world.inventory.overheard("pay", ours)
+    world.inventory.overheard("nobody", ours)
+    await world.inventory.definition("pay", "pay")
+    assert world.listings == 1
+    for listing in ([{**ours[0], "description": "something else"}], [NEW], ["no tool"]):
+        before = world.listings
+        world.inventory.overheard("pay", listing)
+        await world.inventory.definition("pay", "pay")
+        assert world.listings == before + 1

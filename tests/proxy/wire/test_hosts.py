@@ -44,7 +44,7 @@ def test_a_loopback_listener_answers_to_loopbacks_names(host: bytes) -> None:
         ),
     ],
 )
-def test_p14_any_other_host_is_421(host: bytes) -> None:
+def test_a14_any_other_host_is_421(host: bytes) -> None:
     refused = refusal(LOOPBACK, (b"host", host))
     assert (refused.why, refused.http_status) == (Why.HOST_NOT_ALLOWED, 421)
 

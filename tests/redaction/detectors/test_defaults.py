@@ -13,12 +13,13 @@ def test_personal_data_and_secrets_are_looked_for() -> None:
     detectors = default_detectors(DetectorSettings())
     assert [(detector.name, detector.kinds) for detector in detectors] == [
         ("presidio", frozenset(DEFAULT_KINDS)),
+        ("mailboxes", frozenset({"EMAIL_ADDRESS"})),
         ("secrets", SECRET_KINDS),
     ]
 
 
 def test_the_operators_kinds_replace_the_default_ones_and_secrets_stay() -> None:
-    personal, secrets = default_detectors(DetectorSettings(entities=("MAC_ADDRESS",)))
+    personal, _, secrets = default_detectors(DetectorSettings(entities=("MAC_ADDRESS",)))
     assert (personal.kinds, secrets.kinds) == ({"MAC_ADDRESS"}, SECRET_KINDS)
 
 

@@ -61,7 +61,7 @@ def _kept(house: House) -> tuple[Any, ...]:
     )
 
 
-def test_p04_every_address_but_the_doors_needs_a_login(house: House) -> None:
+def test_a04_every_address_but_the_doors_needs_a_login(house: House) -> None:
     _world(house)
     before, seen = _kept(house), set()
     for method, path in _routes(house):
@@ -76,7 +76,7 @@ def test_p04_every_address_but_the_doors_needs_a_login(house: House) -> None:
     assert _kept(house) == before
 
 
-def test_p04_no_get_changes_anything(house: House) -> None:
+def test_a04_no_get_changes_anything(house: House) -> None:
     _world(house)
     browsers: list[Browser] = [house.logged_in("sam"), house.logged_in("root"), house.logged_in("anna")]
     token = browsers[0].client.post("/api/v1/login", json={"name": "root", "password": "correct horse battery"}).json()
@@ -92,7 +92,7 @@ def test_p04_no_get_changes_anything(house: House) -> None:
     assert _kept(house) == before
 
 
-def test_p04_every_form_needs_the_token_of_its_own_session(house: House) -> None:
+def test_a04_every_form_needs_the_token_of_its_own_session(house: House) -> None:
     _world(house)
     browser, other = house.logged_in("root"), house.logged_in("root")
     foreign = hidden_fields(other.get("/account").text)["csrf"]

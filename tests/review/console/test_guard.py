@@ -25,12 +25,12 @@ LOGIN = {"name": "anna", "password": "correct horse battery"}
         ("", 400),
     ],
 )
-def test_p14_only_our_own_hosts_are_answered(house: House, host: str, status: int) -> None:
+def test_a14_only_our_own_hosts_are_answered(house: House, host: str, status: int) -> None:
     assert house.browser().get("/login", host=host).status_code == status
 
 
 @pytest.mark.parametrize("hosts", [[], [b"127.0.0.1:8611", b"127.0.0.1:8611"], [b"127.0.0.1:8611", b"evil.example"]])
-async def test_p14_a_missing_or_doubled_host_is_refused(house: House, hosts: list[bytes]) -> None:
+async def test_a14_a_missing_or_doubled_host_is_refused(house: House, hosts: list[bytes]) -> None:
     assert await _status(house, [(b"host", host) for host in hosts]) == 400
 
 
@@ -54,7 +54,7 @@ async def test_p14_a_missing_or_doubled_host_is_refused(house: House, hosts: lis
     ],
     ids=str,
 )
-def test_p04_only_our_own_pages_can_send_forms(house: House, headers: dict[str, str], status: int) -> None:
+def test_a04_only_our_own_pages_can_send_forms(house: House, headers: dict[str, str], status: int) -> None:
     assert house.browser().client.post("/login", data=LOGIN, headers=headers).status_code == status
 
 
@@ -81,14 +81,14 @@ def test_other_methods_are_not_known(house: House, method: str) -> None:
     ("path", "status"),
     [("/login", 200), ("/", 303), ("/nowhere", 404), ("/-/health", 200), ("/api/v1/me", 401), ("/login/link/x", 200)],
 )
-def test_p06_p07_every_answer_carries_the_strict_headers(house: House, path: str, status: int) -> None:
+def test_a06_a07_every_answer_carries_the_strict_headers(house: House, path: str, status: int) -> None:
     response = house.browser().get(path)
     assert response.status_code == status
     assert {name: response.headers[name] for name in HEADERS} == dict(HEADERS)
     assert response.headers["cache-control"] == "no-store"
 
 
-def test_p06_the_policy_is_the_strictest_that_works() -> None:
+def test_a06_the_policy_is_the_strictest_that_works() -> None:
     assert POLICY == (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"

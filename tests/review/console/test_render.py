@@ -39,7 +39,7 @@ class Tags(HTMLParser):
 
 
 @given(ANY_TEXT)
-def test_p07_text_from_outside_never_becomes_markup(text: str) -> None:
+def test_a07_text_from_outside_never_becomes_markup(text: str) -> None:
     for html in (shown(text), name(text), short(text), leaf(Leaf("$", "text", text)), brief(Leaf("$", "text", text))):
         seen = Tags(str(html))
         assert seen.tags <= OURS
@@ -47,13 +47,13 @@ def test_p07_text_from_outside_never_becomes_markup(text: str) -> None:
 
 
 @given(ANY_TEXT)
-def test_p07_nor_does_json(text: str) -> None:
+def test_a07_nor_does_json(text: str) -> None:
     seen = Tags(str(raw({text: [text]})))
     assert seen.tags == {"pre"}
     assert seen.attributes == {"class", "tabindex"}
 
 
-def test_p08_marks_stand_apart_from_text() -> None:
+def test_a08_marks_stand_apart_from_text() -> None:
     assert str(shown("a\u202eb")).startswith(
         '<bdi class="x" dir="ltr">a<span class="mark">\u27e8U+202E\u27e9</span>b</bdi>'
     )

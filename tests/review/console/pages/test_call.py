@@ -62,7 +62,7 @@ def test_nobody_looked_longer_than_the_page_is_old(house: House, looked: str, re
     assert house.world.records.entries[-2].body["looked_ms"] == recorded
 
 
-def test_p06_approving_faster_than_anybody_reads_is_refused(house: House) -> None:
+def test_a06_approving_faster_than_anybody_reads_is_refused(house: House) -> None:
     house.world.park()
     browser = house.logged_in()
     form = browser.fields("/c/c-1")
@@ -205,7 +205,7 @@ TAGS_OF_OURS = {
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_p07_p08_hostile_text_is_inert_everywhere_on_the_page(house: House, name: str) -> None:
+def test_a07_a08_hostile_text_is_inert_everywhere_on_the_page(house: House, name: str) -> None:
     text = ALL[name]
     call = refund(
         agent=text,

@@ -43,7 +43,7 @@ def test_guessing_is_slowed(house: House) -> None:
     assert (response.status_code, response.headers["retry-after"]) == (429, "1")
 
 
-async def test_p04_looking_at_a_link_does_not_use_it(house: House) -> None:
+async def test_a04_looking_at_a_link_does_not_use_it(house: House) -> None:
     path = await _link(house)
     browser = house.browser()
     for _ in range(3):
@@ -97,7 +97,7 @@ def test_who_is_logged_in_goes_straight_on(house: House) -> None:
         "\\/x",
     ],
 )
-def test_p04_after_login_one_goes_only_to_our_own_paths(house: House, path: str) -> None:
+def test_a04_after_login_one_goes_only_to_our_own_paths(house: House, path: str) -> None:
     assert own_path(path) == "/"
     form = {"name": "anna", "password": PASSWORD, "next": path}
     assert house.browser().client.post("/login", data=form, headers=SAME).headers["location"] == "/"
