@@ -22,8 +22,8 @@ conformance:  ## the public MCP suite's four legs, without and with the gate (ne
 demo:  ## the gate with real servers and the reviewer played; fails if a step comes out wrong
 	uv run interlock demo --auto
 
-bench:  ## every benchmark, each printing its table
-	@set -e; for file in bench/bench_*.py; do echo "== $$file"; uv run python -m "bench.$$(basename "$$file" .py)"; done
+bench:  ## what the gate costs a call, as a table
+	uv run python -m bench.overhead
 
 kernel:  ## the trust kernel with every branch covered
 	.ci/kernel

@@ -233,7 +233,7 @@ PASSWORD = "carla chooses a password"
 
 
 @pytest.fixture(scope="module")
-def carla(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+def carla(house: House, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
     terminal = Terminal(house, tmp_path_factory.mktemp("carla"))
     link = asyncio.run(_link_for(house, "carla"))
     logged_in = terminal.run("login", "carla", stdin=f"{link}\n{PASSWORD}\n")

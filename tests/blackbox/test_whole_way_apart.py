@@ -177,7 +177,7 @@ async def test_p11_an_approval_is_for_what_was_shown_and_nothing_else(house: Hou
 
 
 @pytest.fixture
-def two_ports() -> Iterator[list[int]]:
+def two_ports() -> list[int]:
     """Ports that were free a moment ago."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     ports = [one.getsockname()[1] for one in sockets]

@@ -132,7 +132,8 @@ async def _forget(house: House) -> None:
 async def test_p05_a_child_that_is_killed_in_the_middle_leaves_doubt_and_another_takes_its_place(
     house: House, revision: str
 ) -> None:
-    url, how = house.url("child"), {"revision": revision}
+    url = house.url("child")
+    how: dict[str, Any] = {"revision": revision}
     if revision == LEGACY:
         how["Mcp_Session_Id"] = await session_of(url)
     first = await child_of(url, how)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,8 @@ from tests.blackbox.raw_client import connection, request_bytes
 
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_p04_whoever_comes_back_during_the_dispatch_waits_for_its_outcome(house: House, revision: str) -> None:
-    said, url, how = f"slowly {revision}", house.url("shop"), {"revision": revision}
+    said, url = f"slowly {revision}", house.url("shop")
+    how: dict[str, Any] = {"revision": revision}
     held = house.tools.held()
     house.tools.servers["shop"].then(held, method="tools/call")
     body, lines = call_bytes("echo", {"text": said}, **how)
@@ -29,7 +31,8 @@ async def test_p04_whoever_comes_back_during_the_dispatch_waits_for_its_outcome(
 
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_p04_whoever_comes_back_after_the_dispatch_gets_its_outcome_once(house: House, revision: str) -> None:
-    said, url, how = f"too slowly {revision}", house.url("shop"), {"revision": revision}
+    said, url = f"too slowly {revision}", house.url("shop")
+    how: dict[str, Any] = {"revision": revision}
     held = house.tools.held()
     house.tools.servers["shop"].then(held, method="tools/call")
     body, lines = call_bytes("echo", {"text": said}, **how)

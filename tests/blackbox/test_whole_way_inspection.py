@@ -343,7 +343,7 @@ async def test_p08_an_unmodified_client_sees_nothing_of_it_either(house: House) 
     async def log(params: Any) -> None:
         logged.append(params)
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         progressed.append(message)
 
     def everything(request_id: Any, planted: str) -> list[dict[str, Any]]:
@@ -354,7 +354,7 @@ async def test_p08_an_unmodified_client_sees_nothing_of_it_either(house: House) 
 
     async with Client(house.url("shop"), mode="legacy", logging_callback=log) as client:
         house.tools.servers["shop"].then(as_events(everything, CARD), method="tools/call")
-        answered = await client.call_tool("echo", {"text": "everything at once"}, progress_callback=progress)
+        answered = await client.call_tool("echo", {"text": "everything at once"}, progress_callback=on_progress)
     assert "[REDACTED]" in answered.content[0].text  # type: ignore[union-attr]
     assert CARD not in repr((answered, logged, progressed))
     assert (len(logged), len(progressed)) == (1, 1)
