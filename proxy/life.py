@@ -52,6 +52,7 @@ class Life:
         self._detached = False
         self._settled = False
         self._forwarded = False
+        self._attached: set[str] = set()
 
     async def run(self, event: Event) -> Answer:
         """From the first event to the answer. Raises: StoreDown, and whatever a bug raises (the runner refuses)."""
@@ -60,7 +61,7 @@ class Life:
             while next_event is not None and not self._detached:
                 next_event = await self._perform(self.gate.handle(next_event))
         finally:
-            self._stand_up()
+            self._leave()
         if self._reply is not None:
             return self._reply.answer
         return answers.refused(self.gate.call_id, "the agent has gone")  # nobody reads this
@@ -74,8 +75,7 @@ class Life:
             log.error("store_down", call=self.gate.call_id, why=str(down))
             await self.broke(str(down))
         finally:
-            self._stand_up()
-            self._runner.undelivered(self.gate.call_id)
+            self._leave()
 
     async def _perform(self, commands: list[Command]) -> Event | None:
         """Perform in order; the event that the last one brings, or None when there is nothing more to hear."""
@@ -205,7 +205,7 @@ class Life:
             )
         except TooManyHeld:
             return None
-        runner.attach(call_id, self)
+        self.attach(call_id)
         self.exchange.parked(call_id, message)
         return self._waiter
 
@@ -214,14 +214,25 @@ class Life:
             self._runner.parking.stand_up(self._waiter)
             self._waiter = None
 
+    def attach(self, call_id: str) -> None:
+        """This life's agent waits for that call; a superseded question makes it wait for another."""
+        self._attached.add(call_id)
+        self._runner.attach(call_id, self)
+
+    def _leave(self) -> None:
+        """Nobody waits here any more."""
+        self._stand_up()
+        for call_id in self._attached:
+            self._runner.detach(call_id, self)
+        self._attached.clear()
+
     def _answer(self, reply: Reply) -> None:
         self._reply = reply
         call_id = reply.answer.call_id
         if self.exchange.left.is_set() or (reply.on_delivery is None and reply.otherwise is None):
-            self._runner.detach(call_id, self)
             self.settle(delivered=False)
         else:
-            self._runner.attach(call_id, self)
+            self._runner.answering(call_id, self)
 
     def settle(self, *, delivered: bool) -> None:
         """The door knows whether the answer went out: record which it was, once, unawaited."""
@@ -255,8 +266,7 @@ class Life:
         self._runner.parking.ring(call_id)
 
     def _detach(self, call_id: str, *, stay: bool) -> None:
-        self._runner.detach(call_id, self)
-        self._stand_up()
+        self._leave()
         self._detached = True
         if stay:
             spawn(self._stay_for(call_id), name=f"stay:{call_id}")
@@ -270,14 +280,13 @@ class Life:
     async def refuse(self, why: str, *, retry_after_sec: int | None) -> Answer:
         """Close the call as safely as it can be: in doubt if it may have been sent."""
         doubtful = await self.broke(why)
-        self._runner.detach(self.gate.call_id, self)
         if doubtful:
             return answers.in_doubt(self.gate.call_id)
         return answers.refused(self.gate.call_id, why, retry_after_sec=retry_after_sec)
 
     async def broke(self, why: str) -> bool:
         """Leave a call that may have been sent `in_doubt`. True if it may have been sent."""
-        self._stand_up()
+        self._leave()
         if not self._forwarded or self._reply is not None:
             return False
         record = self.gate.record

@@ -80,7 +80,8 @@ class Runner:
         self._repeat_key_of = repeat_key_of
         self._new_call_id = ids
         self._refusals = _PerSecond(REFUSALS_PER_SEC_MAX)
-        self._attached: dict[str, Life] = {}
+        self._waiting: dict[str, set[Life]] = {}  # lives whose agent waits for the call
+        self._answering: dict[str, list[Life]] = {}  # and those whose answer is on its way, oldest first
         self._open_by_call: dict[str, str] = {}
         self._open_by_agent: dict[str, int] = {}
         parking.listen(self._rung)
@@ -137,15 +138,21 @@ class Runner:
 
     def delivered(self, call_id: str) -> None:
         """The answer's last byte was written and the agent had not left."""
-        life = self._attached.pop(call_id, None)
-        if life is not None:
-            life.settle(delivered=True)
+        self._settle(call_id, delivered=True)
 
     def undelivered(self, call_id: str) -> None:
         """The answer could not be written: its outcome is kept for the identical call."""
-        life = self._attached.pop(call_id, None)
-        if life is not None:
-            life.settle(delivered=False)
+        self._settle(call_id, delivered=False)
+
+    def _settle(self, call_id: str, *, delivered: bool) -> None:
+        """Answers to one call that are on their way at the same time are all the same, so the oldest is meant."""
+        lives = self._answering.get(call_id)
+        if not lives:
+            return
+        life = lives.pop(0)
+        if not lives:
+            del self._answering[call_id]
+        life.settle(delivered=delivered)
 
     # -- start and recovery --------------------------------------------------------------------------------------
 
@@ -285,7 +292,7 @@ class Runner:
                 case InsertCall(call):
                     if call.state is not CallState.DENIED:
                         self.recent.add(call.repeat_key, call.id)
-                        self.attach(call.id, life)
+                        life.attach(call.id)
                 case InsertReview(review):
                     self._count_open(review.call_id, life.exchange.call.agent.id)
                 case MoveCall(call_id, _, to, _):
@@ -296,17 +303,23 @@ class Runner:
                     pass
 
     def attach(self, call_id: str, life: Life) -> None:
-        if not self._is_awaited(call_id):
-            self._attached[call_id] = life
+        self._waiting.setdefault(call_id, set()).add(life)
+
+    def answering(self, call_id: str, life: Life) -> None:
+        """The answer is the door's now; it says whether it was delivered."""
+        self._answering.setdefault(call_id, []).append(life)
 
     def _is_awaited(self, call_id: str) -> bool:
         """True while an agent that has not left waits for this call, or is just being answered."""
-        life = self._attached.get(call_id)
-        return life is not None and not life.exchange.left.is_set()
+        lives = (*self._waiting.get(call_id, ()), *self._answering.get(call_id, ()))
+        return any(not life.exchange.left.is_set() for life in lives)
 
     def detach(self, call_id: str, life: Life) -> None:
-        if self._attached.get(call_id) is life:
-            del self._attached[call_id]
+        lives = self._waiting.get(call_id)
+        if lives is not None:
+            lives.discard(life)
+            if not lives:
+                del self._waiting[call_id]
 
     def _count_open(self, call_id: str, agent: str) -> None:
         if call_id not in self._open_by_call:

@@ -11,7 +11,6 @@ import sqlite3
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path

@@ -250,7 +250,7 @@ def listed(request: Recorded) -> dict[str, Any]:
         return {"jsonrpc": "2.0", "id": request_id, "result": result | CACHED}
     planted = {"description": f"asks {MAIL}", "title": MAIL}
     schema = {"type": "object", "properties": {"to": {"type": "string", "description": MAIL, "default": MAIL}}}
-    lists = {
+    lists: dict[str, dict[str, Any]] = {
         "tools/list": {"tools": [{"name": "mail", "inputSchema": schema, **planted}]},
         "resources/list": {"resources": [{"uri": "shop://a", "name": "a", **planted}]},
         "resources/templates/list": {"resourceTemplates": [{"uriTemplate": "shop://{a}", "name": "a", **planted}]},
@@ -319,7 +319,7 @@ async def test_p08_what_a_server_asks_the_agent_is_inspected_as_well(house: Hous
         await wire.write(request_bytes(url, body, [*lines, ("Connection", "close")]))
         received = b""
         if planted == "key":  # it is not passed on, and the server is told so
-            await refused_question(house, session)
+            await refused_question(house)
         else:
             received = await wire.reader.readuntil(b"elicitation/create")
         held.let_go()
@@ -328,7 +328,7 @@ async def test_p08_what_a_server_asks_the_agent_is_inspected_as_well(house: Hous
     assert b'"content":[]' in received
 
 
-async def refused_question(house: House, session: str) -> None:
+async def refused_question(house: House) -> None:
     """Until the server has heard that its question is not answered."""
     while not any(
         b'"ask-1"' in one.body and b'"error"' in one.body for one in house.tools.servers["sessions"].requests

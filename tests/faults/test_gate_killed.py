@@ -51,7 +51,7 @@ rules:
     reason: Payments need a person
     approval: {timeout_sec: 3600}
   - id: the-rest
-    match: {tools: [bank/echo, child/echo]}
+    match: {tools: ["bank/*", child/echo]}
     decision: allow
     reason: What these tests call
 output:
@@ -180,6 +180,8 @@ async def _kill_in_the_middle(house: House) -> Killed:
         orphans = descendants(house.gate.process_id)
         house.gate.kill()
     Disk(house.gate).verify()
+    tools = house.tools.servers["bank"].tools.tools
+    tools.append(tool("look_up", "Added while the gate was away", name="string"))
     await asyncio.to_thread(house.gate.start)
     return Killed(house, rows, tickets, orphans)
 
@@ -276,6 +278,15 @@ async def test_p08_an_output_held_before_sigkill_is_still_held_and_released_once
 async def test_a_rejection_holds_across_sigkill(killed: Killed) -> None:
     assert told(await call(killed.house.url("bank"), "pay", amount=4))["decision"] == "rejected"
     assert killed.house.dispatched("bank", "pay", amount=4) == 0
+
+
+async def test_a_tool_that_appeared_while_the_gate_was_away_parks_under_an_allowing_glob(killed: Killed) -> None:
+    house = killed.house
+    answered = await call(house.url("bank"), "look_up", how=HASTE, name="anna")
+    assert told(answered)["decision"] == "require_approval"
+    row = await house.reviewer.waiting("look_up", name="anna")
+    assert row["review"]["answered_rules"] == ["interlock/built-in#tool-definition-changed"]
+    await house.reviewer.act("reject", row, comment="not before it is looked at")
 
 
 async def test_a_killed_gate_leaves_no_process_behind(killed: Killed) -> None:

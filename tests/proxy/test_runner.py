@@ -9,7 +9,7 @@ import pytest
 
 from audit.entry import EntryKind
 from policies.model import Agent, Direction, ToolCall
-from proxy.exchange import Answer, AnswerKind
+from proxy.exchange import Answer, AnswerKind, Client
 from proxy.runner import REFUSALS_PER_SEC_MAX
 from proxy.tasks import spawn
 from proxy.upstreams.base import UpstreamFailed
@@ -132,6 +132,31 @@ async def test_a_repeat_attaches_to_the_parked_call_and_opens_no_second_review()
     assert len(world.records.reviews) == 1
     await world.settle(call_id, ReviewState.SPENDABLE)
     assert (await second_task).kind is AnswerKind.RESULT
+
+
+async def test_p04_a_ticket_presented_by_many_at_once_is_one_dispatch_and_everybody_is_answered() -> None:
+    world = World(hold_sec=5)
+    first = spawn(world.runner.call(world.exchange(client=Client(name="impatient"))), name="first")
+    await world.quiet()
+    world.parking.close()
+    ticket = (await first).meta["ticket"]
+    world.start()
+    await world.runner.recover()
+    await world.settle(world.only_call().id, ReviewState.SPENDABLE)
+
+    async def present() -> Answer:
+        exchange = world.exchange()
+        exchange.ticket = ticket
+        answer = await world.runner.call(exchange)
+        if answer.call_id:
+            world.runner.delivered(answer.call_id)
+        return answer
+
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*(present() for _ in range(20)))
+    assert len(world.tool.dispatched) == 1
+    assert {answer.kind for answer in answers} <= {AnswerKind.RESULT, AnswerKind.REFUSED}
+    assert AnswerKind.RESULT in {answer.kind for answer in answers}
 
 
 async def test_while_the_earlier_one_still_waits_a_twin_is_a_call_of_its_own() -> None:
