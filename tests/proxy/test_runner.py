@@ -10,7 +10,6 @@ import pytest
 from audit.entry import EntryKind
 from policies.model import Agent, Direction, ToolCall
 from proxy.exchange import Answer, AnswerKind, Client
-from proxy.runner import REFUSALS_PER_SEC_MAX
 from proxy.tasks import spawn
 from proxy.upstreams.base import UpstreamFailed
 from redaction.model import Inspection, Outcome
@@ -421,47 +420,6 @@ async def test_p06_a_tool_that_changed_its_definition_is_asked_about_again() -> 
     assert (await task).kind is AnswerKind.TICKET
 
 
-async def test_p14_the_same_question_is_reopened_at_most_three_times_within_a_day() -> None:
-    world = World(hold_sec=0.01, reopen_max=3)
-    for _ in range(3):
-        answer = await world.runner.call(world.exchange())
-        assert answer.kind is AnswerKind.TICKET
-        await world.settle(answer.call_id, ReviewState.EXPIRED)
-    linked = [call.previous_id for call in world.records.calls.values()]
-    assert linked[0] is None
-    assert all(linked[1:])
-    assert (await world.runner.call(world.exchange())).kind is AnswerKind.REFUSED
-    world.now += 86_400
-    assert (await world.runner.call(world.exchange())).kind is AnswerKind.TICKET
-
-
-@pytest.mark.parametrize("limit", [1, 2, 5])
-async def test_p14_open_reviews_per_agent_are_capped(limit: int) -> None:
-    world = World(hold_sec=0.01, open_reviews_per_agent_max=limit)
-    kinds = [(await world.runner.call(world.exchange(refund(101 + n)))).kind for n in range(limit + 1)]
-    assert kinds == [AnswerKind.TICKET] * limit + [AnswerKind.REFUSED]
-    assert (await world.runner.call(world.exchange(refund(200, agent=Agent("other"))))).kind is AnswerKind.TICKET
-    first = next(iter(world.records.calls))
-    await world.settle(first, ReviewState.REJECTED)
-    assert (await world.runner.call(world.exchange(refund(300)))).kind is AnswerKind.TICKET
-
-
-async def test_p14_open_reviews_in_all_are_capped() -> None:
-    world = World(hold_sec=0.01, open_reviews_max=2)
-    kinds = [(await world.runner.call(world.exchange(refund(101 + n, agent=Agent(f"a{n}"))))).kind for n in range(3)]
-    assert kinds == [AnswerKind.TICKET, AnswerKind.TICKET, AnswerKind.REFUSED]
-
-
-async def test_p14_past_the_cap_of_held_responses_the_ticket_comes_at_once() -> None:
-    world = World(held_responses_max=1)
-    _, task, _ = await parked(world)
-    async with asyncio.timeout(1):
-        answer = await world.runner.call(world.exchange(refund(300)))
-    assert answer.kind is AnswerKind.TICKET
-    world.parking.close()
-    await task
-
-
 async def test_with_on_disconnect_execute_an_approval_executes_without_the_agent() -> None:
     world = World()
     approval = replace(ask().approval, on_disconnect_execute=True)  # type: ignore[type-var]
@@ -496,17 +454,6 @@ async def test_noted_traffic_is_recorded_and_refused_while_the_store_is_down() -
     with pytest.raises(StoreDown):
         world.runner.note(**note, outcome="passed")  # type: ignore[arg-type]
     world.runner.refused(agent=None, server="payments", method=None, why="duplicate key", status=400)
-
-
-async def test_p14_refusals_are_recorded_up_to_a_rate_and_the_next_entry_says_how_many_were_left_out() -> None:
-    world = World()
-    for _ in range(REFUSALS_PER_SEC_MAX + 7):
-        world.runner.refused(agent=None, server="payments", method=None, why="not JSON", status=400)
-    world.now += 1
-    world.runner.refused(agent=None, server="payments", method=None, why="not JSON", status=400)
-    await world.quiet()
-    assert len(world.records.entries) == REFUSALS_PER_SEC_MAX + 1
-    assert world.records.entries[-1].body["left_out_before"] == 7
 
 
 async def test_a_client_that_leaves_early_is_answered_earlier_next_time() -> None:
