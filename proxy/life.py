@@ -234,6 +234,10 @@ class Life:
         else:
             self._runner.answering(call_id, self)
 
+    def is_giving(self, answer: Answer) -> bool:
+        """True for the answer of this life itself, not for one that reads the same."""
+        return self._reply is not None and self._reply.answer is answer
+
     def settle(self, *, delivered: bool) -> None:
         """The door knows whether the answer went out: record which it was, once, unawaited."""
         reply = self._reply

@@ -81,7 +81,7 @@ class Runner:
         self._new_call_id = ids
         self._refusals = _PerSecond(REFUSALS_PER_SEC_MAX)
         self._waiting: dict[str, set[Life]] = {}  # lives whose agent waits for the call
-        self._answering: dict[str, list[Life]] = {}  # and those whose answer is on its way, oldest first
+        self._answering: dict[str, list[Life]] = {}  # and those whose answer is on its way
         self._open_by_call: dict[str, str] = {}
         self._open_by_agent: dict[str, int] = {}
         parking.listen(self._rung)
@@ -136,22 +136,23 @@ class Runner:
         except StoreDown as down:
             log.warning("refusal_not_recorded", why=str(down))
 
-    def delivered(self, call_id: str) -> None:
-        """The answer's last byte was written and the agent had not left."""
-        self._settle(call_id, delivered=True)
+    def delivered(self, answer: Answer) -> None:
+        """The last byte of the answer that `call` or `collect` gave was written and the agent had not left."""
+        self._settle(answer, delivered=True)
 
-    def undelivered(self, call_id: str) -> None:
+    def undelivered(self, answer: Answer) -> None:
         """The answer could not be written: its outcome is kept for the identical call."""
-        self._settle(call_id, delivered=False)
+        self._settle(answer, delivered=False)
 
-    def _settle(self, call_id: str, *, delivered: bool) -> None:
-        """Answers to one call that are on their way at the same time are all the same, so the oldest is meant."""
-        lives = self._answering.get(call_id)
-        if not lives:
+    def _settle(self, answer: Answer, *, delivered: bool) -> None:
+        """Of those whom one call is being answered to, the one that was given this very answer."""
+        lives = self._answering.get(answer.call_id, [])
+        life = next((one for one in lives if one.is_giving(answer)), None)
+        if life is None:
             return
-        life = lives.pop(0)
+        lives.remove(life)
         if not lives:
-            del self._answering[call_id]
+            del self._answering[answer.call_id]
         life.settle(delivered=delivered)
 
     # -- start and recovery --------------------------------------------------------------------------------------

@@ -181,13 +181,13 @@ class Posts:
             session.awaited[key] = exchange
         try:
             answer = await (shared.runner.collect(exchange) if is_collect else shared.runner.call(exchange))
-            ending = ending_of(asked, answer, is_collected=is_collect)
-            await _notice_departures()
             is_delivered = False
             try:
+                ending = ending_of(asked, answer, is_collected=is_collect)
+                await _notice_departures()
                 is_delivered = await self._give(exchange, ending.status, ending.message, ending.headers)
             finally:  # whatever became of the writing, the runner is told, so that the outcome is kept for the repeat
-                (shared.runner.delivered if is_delivered else shared.runner.undelivered)(answer.call_id)
+                (shared.runner.delivered if is_delivered else shared.runner.undelivered)(answer)
         finally:
             exchange.over.set()
             exchange.finished.set()

@@ -234,10 +234,10 @@ class Asker:
             del session.questions[question.id]
         was_answered = question.answered.done() and question.answered.result()
         if answer.kind is AnswerKind.RESULT and was_answered:
-            runner.delivered(answer.call_id)
+            runner.delivered(answer)
             return
         # A definite end: the tool is told, so nothing of this question is left to be given to anybody.
-        runner.delivered(answer.call_id)
+        runner.delivered(answer)
         if not question.is_answering:
             why = NO_ANSWER if answer.kind is AnswerKind.RESULT else REFUSED
             await _respond(self._link, _error(session.revision, request["id"], why), session.revision)
@@ -268,7 +268,7 @@ def take_answer(shared: Shared, session: Session, link: Link, response: JsonObje
 async def _judge_answer(shared: Shared, question: Question, link: Link, response: JsonObject) -> None:
     exchange = AgentAnswer(question, link, response)
     answer = await shared.runner.call(exchange)
-    shared.runner.delivered(answer.call_id)
+    shared.runner.delivered(answer)
     reached = answer.kind is AnswerKind.RESULT and answer.response is not None and "error" not in answer.response
     if not reached:
         question.is_answering = False  # nothing was sent, or it was refused: the tool is owed an error

@@ -88,7 +88,9 @@ class GateProcess:
         return f"{self.agents_url}/mcp/{server}"
 
     def start(self) -> None:
-        """Start, wait until it is ready, log the reviewer in if this is the first time. Raises: DidNotStart."""
+        """Start if it does not run, and log the reviewer in if this is the first time. Raises: DidNotStart."""
+        if self._process is not None:
+            return
         self.config_file.write_text(json.dumps(self.config), encoding="utf-8")  # JSON is YAML
         self._process = process = subprocess.Popen(
             interlock("serve", "--config", str(self.config_file)),
@@ -103,6 +105,7 @@ class GateProcess:
         threading.Thread(target=self._read, args=(process, is_ready), daemon=True).start()
         assert is_ready.wait(READY_SEC_MAX), "".join(self.said)
         if not self._matches(_REVIEWERS):
+            self._process = None
             raise DidNotStart(process.wait(END_SEC_MAX), "".join(self.said))
         self._keep_addresses()
         if link := self._matches(_FIRST_LINK):

@@ -16,9 +16,9 @@ from tests.proxy.world import World
 async def test_an_outcome_is_settled_once_whatever_the_door_says_twice() -> None:
     world = World()
     answer = await world.runner.call(world.exchange(refund(50)))
-    world.runner.delivered(answer.call_id)
-    world.runner.undelivered(answer.call_id)
-    world.runner.delivered(answer.call_id)
+    world.runner.delivered(answer)
+    world.runner.undelivered(answer)
+    world.runner.delivered(answer)
     await world.quiet()
     assert [entry.kind for entry in world.records.entries] == [EntryKind.CALL_DECIDED, EntryKind.CALL_ANSWERED]
 

@@ -34,7 +34,7 @@ async def test_an_allowed_call_is_dispatched_once_and_answered() -> None:
     assert answer.kind is AnswerKind.RESULT
     assert answer.response == response()
     assert [call.arguments["amount"] for call in world.tool.dispatched] == [50]
-    world.runner.delivered(answer.call_id)
+    world.runner.delivered(answer)
     await world.quiet()
     assert world.only_call().state is CallState.ANSWERED
     assert world.only_call().delivered_at is not None
@@ -112,7 +112,7 @@ async def test_p04_a_client_that_gave_up_and_repeats_after_approval_gets_the_res
     answer = await world.runner.call(world.exchange())
     assert (answer.kind, answer.call_id) == (AnswerKind.RESULT, ticket.call_id)
     assert len(world.tool.dispatched) == 1
-    world.runner.delivered(answer.call_id)
+    world.runner.delivered(answer)
     await world.quiet()
     later = spawn(world.runner.call(world.exchange()), name="later")
     await world.quiet()
@@ -148,7 +148,7 @@ async def test_p04_a_ticket_presented_by_many_at_once_is_one_dispatch_and_everyb
         exchange.ticket = ticket
         answer = await world.runner.call(exchange)
         if answer.call_id:
-            world.runner.delivered(answer.call_id)
+            world.runner.delivered(answer)
         return answer
 
     async with asyncio.timeout(5):
@@ -224,7 +224,7 @@ async def test_a_ticket_whose_call_is_awaited_or_delivered_already_is_refused() 
     again.ticket = ticket
     assert (await world.runner.call(again)).kind is AnswerKind.REFUSED
     await world.settle(call_id, ReviewState.SPENDABLE)
-    world.runner.delivered((await task).call_id)
+    world.runner.delivered(await task)
     await world.quiet()
     assert (await world.runner.call(again)).kind is AnswerKind.REFUSED
     assert len(world.tool.dispatched) == 1
@@ -257,11 +257,11 @@ async def test_a_grant_whose_call_never_left_is_spent_by_the_repeat() -> None:
 async def test_an_outcome_that_could_not_be_delivered_is_replayed_once_without_a_dispatch() -> None:
     world = World()
     first = await world.runner.call(world.exchange(refund(50)))
-    world.runner.undelivered(first.call_id)
+    world.runner.undelivered(first)
     await world.quiet()
     again = await world.runner.call(world.exchange(refund(50)))
     assert (again.call_id, again.meta["replayed"]) == (first.call_id, True)
-    world.runner.delivered(again.call_id)
+    world.runner.delivered(again)
     await world.quiet()
     third = await world.runner.call(world.exchange(refund(50)))
     assert third.call_id != first.call_id
@@ -289,6 +289,22 @@ async def test_an_agent_that_leaves_while_its_call_is_dispatched_collects_the_ou
     assert len(world.tool.dispatched) == 1
 
 
+async def test_p04_whoever_is_sent_away_from_an_outcome_being_given_to_another_does_not_settle_it() -> None:
+    world = World()
+    given = await world.runner.call(world.exchange(refund(50)))
+    beside = world.exchange(refund(50))
+    beside.ticket = world.runner.rows.ticket(world.only_call())
+    sent_away = await world.runner.call(beside)
+    assert (sent_away.kind, sent_away.call_id) == (AnswerKind.REFUSED, given.call_id)
+    world.runner.delivered(sent_away)
+    world.runner.undelivered(given)
+    await world.quiet()
+    assert world.only_call().delivered_at is None
+    again = await world.runner.call(world.exchange(refund(50)))
+    assert (again.call_id, again.meta["replayed"]) == (given.call_id, True)
+    assert len(world.tool.dispatched) == 1
+
+
 async def test_an_identical_call_during_the_dispatch_of_one_whose_agent_has_gone_waits_for_its_outcome() -> None:
     world = World()
     go_on = asyncio.Event()
@@ -312,7 +328,7 @@ async def test_an_identical_call_during_the_dispatch_of_one_whose_agent_has_gone
     await first
     assert (answer.call_id, answer.meta["replayed"]) == (world.only_call().id, True)
     assert len(world.tool.dispatched) == 1
-    world.runner.delivered(answer.call_id)
+    world.runner.delivered(answer)
     await world.quiet()
     assert world.only_call().delivered_at is not None
 
