@@ -224,9 +224,9 @@ def test_it_works_without_a_script(chromium: Browser, served: Served) -> None:
     log_in(page, served)
     page.click("a.row")
     page.click("text=Reject")
-    assert "Say why" in page.content()
+    expect(page.get_by_text("Say why").first).to_be_visible()
     page.fill("#comment", "wrong customer")
     page.click("button:text('Reject')")
-    assert "your reason is recorded" in page.content()
+    expect(page.get_by_text("your reason is recorded")).to_be_visible()
     assert served.review().state is ReviewState.REJECTED
     context.close()
