@@ -205,7 +205,7 @@ class Noted:
         if not self._asked.upstream_decides:
             return headers_for(self._asked, self._asked.request, None)
         # The version named may be none we know: the server is to see what the agent said, and to answer it itself.
-        return mcp_headers.as_sent(self._asked.headers) | {"accept": self._asked.accept}
+        return mcp_headers.as_sent(self._asked.headers, self._asked.request) | {"accept": self._asked.accept}
 
     def _error(self, code: int, message: str) -> JsonObject:
         return mcp_results.error(self._asked.revision, self._asked.id, code, message)

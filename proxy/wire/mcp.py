@@ -197,7 +197,8 @@ def _probe(lines: McpHeaders, message: Request, assumed: Revision | None) -> Inb
             raise _unknown_method(message, named)
     else:
         revision = named or (assumed if lines.version is None and assumed else Revision.R2026_07_28)
-    if lines.lines.get(MCP_METHOD_HEADER, message.method) != message.method and revision.era is Era.MODERN:
+    said_modern = lines.version is not None and (named is None or named.era is Era.MODERN)
+    if MCP_METHOD_HEADER in lines.lines and (said_modern or revision.era is Era.MODERN):
         mcp_headers.check_routing(lines, message)
     row = method(revision, Direction.AGENT_TO_TOOL, Kind.REQUEST, message.method)
     return Inbound(revision, lines, row, upstream_decides=True, client_info=_client_info(message))

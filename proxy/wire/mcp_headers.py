@@ -152,9 +152,17 @@ def outgoing(
     return headers
 
 
-def as_sent(sent: McpHeaders) -> dict[str, str]:
-    """The version and method headers as the agent sent them, for the probes whose refusal is the upstream's to give."""
-    return {name: sent.lines[name] for name in (MCP_PROTOCOL_VERSION_HEADER, MCP_METHOD_HEADER) if name in sent.lines}
+def as_sent(sent: McpHeaders, message: Request) -> dict[str, str]:
+    """The headers of a probe whose refusal is the upstream's to give: the version as the agent named it.
+
+    `Mcp-Method` stands beside it if the agent sent one, and says what the body says, whatever the agent's said.
+    """
+    headers = {}
+    if sent.version is not None:
+        headers[MCP_PROTOCOL_VERSION_HEADER] = sent.version
+    if MCP_METHOD_HEADER in sent.lines:
+        headers[MCP_METHOD_HEADER] = message.method
+    return headers
 
 
 def _param_headers(call: Request, sent: McpHeaders, input_schema: JsonObject) -> dict[str, str]:

@@ -407,6 +407,22 @@ async def test_a_param_header_that_agrees_passes_and_is_computed_anew(probed: Pr
     assert (sent.header("mcp-param-region"), sent.header("mcp-param-other")) == ("eu", "1")
 
 
+@pytest.mark.parametrize("version", [None, *REVISIONS, "2030-01-01"])
+@pytest.mark.parametrize("method", ["initialize", "server/discover"])
+async def test_a_probe_of_the_era_is_no_way_to_send_another_methods_header(
+    probed: Probed, method: str, version: str | None
+) -> None:
+    """Whoever routes by `Mcp-Method` must not be told of a call by a message that was never judged as one."""
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "name": "anything", "arguments": {}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    lines = replaced(lines_of("2025-03-26"), "MCP-Protocol-Version", version)
+    first = len(probed.server.requests)
+    await send(probed.url, body, [*lines, ("Mcp-Method", "tools/call"), ("Mcp-Name", "anything")])
+    for request in probed.server.requests[first:]:
+        assert request.header("mcp-name") is None
+        assert request.header("mcp-method") in (None, *request.methods)
+
+
 # ---- framing (traps T5, threats B5-B7) -------------------------------------------------------------------------------
 
 

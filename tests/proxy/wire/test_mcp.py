@@ -263,6 +263,13 @@ def test_j9_a_probe_whose_method_header_says_otherwise_is_refused() -> None:
     assert told(refusal(lines, message)) == (Why.HEADER_MISMATCH, 400, -32020, 7)
 
 
+@pytest.mark.parametrize("version", ["2026-07-28", "2030-01-01", ""])
+@pytest.mark.parametrize("method", ["initialize", "server/discover"])
+def test_j9_a_probe_of_no_handshake_revision_is_held_to_its_method_header(method: str, version: str) -> None:
+    lines = headers(mcp_protocol_version=version, mcp_method="tools/call")
+    assert told(refusal(lines, request(method))) == (Why.HEADER_MISMATCH, 400, -32020, 7)
+
+
 @pytest.mark.parametrize(
     ("wanted", "revision"),
     [

@@ -35,6 +35,7 @@ from tests.proxy.wire.builders import (
     modern_headers,
     modern_request,
     notification,
+    request,
 )
 
 SCHEMA: dict[str, Any] = {
@@ -254,10 +255,17 @@ def test_before_2026_07_28_only_the_version_is_sent_and_only_where_it_is_defined
 
 
 def test_a_probe_goes_upstream_with_the_version_it_named() -> None:
-    assert as_sent(lines(mcp_protocol_version="v999", mcp_method="server/discover", mcp_name="x")) == {
+    sent = lines(mcp_protocol_version="v999", mcp_method="server/discover", mcp_name="x")
+    assert as_sent(sent, request("server/discover")) == {
         "mcp-protocol-version": "v999",
         "mcp-method": "server/discover",
     }
+    assert as_sent(lines(mcp_name="x"), request("initialize")) == {}
+
+
+def test_j9_a_probe_never_goes_upstream_under_another_method() -> None:
+    sent = lines(mcp_protocol_version="2025-11-25", mcp_method="tools/call")
+    assert as_sent(sent, request("initialize"))["mcp-method"] == "initialize"
 
 
 # ---- Accept -----------------------------------------------------------------------------------------------------
