@@ -56,8 +56,7 @@ budget: ContextVar[Budget] = ContextVar("budget")
 def found(pattern: str, text: str) -> bool:
     """True if the pattern is found in the text, or cannot be looked for within bounds. Raises: TooMuch."""
     steps = work(pattern, len(text))
-    expression = _expression(pattern)
-    if steps is None or steps > PATTERN_WORK_MAX or expression is None:
+    if steps is None or steps > PATTERN_WORK_MAX or (expression := _expression(pattern)) is None:
         return True
     budget.get().spend(1 + steps // PATTERN_WORK_PER_STEP)
     return expression.search(text) is not None

@@ -123,6 +123,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "policies.argument_limits.NODES_MAX": "values of a schema; more: denied",
         "policies.argument_limits.DEPTH_MAX": "levels of a schema; more: denied",
         "policies.regex_work.PATTERN_CHARS_MAX": "characters of a `pattern` of a schema; more: it is left to the tool",
+        "policies.regex_work.BRACKETS_DEEP_MAX": "brackets within brackets of such a `pattern`; more: it is left to the tool",
         "policies.input_schema.VISITS_MAX": "places looked at to find a fact's path in a schema; more: not declared",
         "policies.input_schema.DEPTH_MAX": "levels of a schema looked at for it",
     },
