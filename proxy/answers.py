@@ -13,7 +13,7 @@ from typing import Any
 from policies.model import JsonObject
 from proxy.exchange import Answer, AnswerKind
 from redaction.model import Inspection, Outcome
-from review.model import CallRecord
+from review.model import CallRecord, CallState, ReviewRecord
 
 RETRY_AFTER_SEC = 30
 
@@ -59,9 +59,9 @@ def expired(call_id: str, state: str) -> Answer:
     return Answer(AnswerKind.EXPIRED, call_id, text, meta=_meta(state, call_id, executed=False))
 
 
-def asked_too_often(call_id: str, reopened_max: int) -> Answer:
+def asked_too_often(call_id: str, asked: int) -> Answer:
     text = (
-        f"NOT executed: this same call has been put to people {reopened_max} times within a day without an answer "
+        f"NOT executed: this same call has been put to people {asked} times within a day without an answer "
         f"(call {call_id}). It is not asked again; speak to the people you work for."
     )
     return Answer(AnswerKind.REFUSED, call_id, text, meta=_meta("refused", call_id, executed=False))
@@ -80,6 +80,48 @@ def held(call_id: str, issued: str) -> Answer:
 def destroyed(call_id: str) -> Answer:
     text = f"EXECUTED, but its output was withheld for good after inspection (call {call_id})."
     return Answer(AnswerKind.HELD, call_id, text, meta=_meta("destroyed", call_id, executed=True))
+
+
+def delivered_already(call_id: str) -> Answer:
+    text = (
+        f"EXECUTED: the outcome of this call has been delivered already (call {call_id}), or is no longer kept. "
+        "Nothing was executed again."
+    )
+    return Answer(AnswerKind.REFUSED, call_id, text, meta=_meta("delivered_already", call_id, executed=True))
+
+
+def awaited_already(call_id: str) -> Answer:
+    text = (
+        f"WAITING: this call is being waited for already (call {call_id}), by another request. Nothing was executed "
+        f"by this one. Do not ask again sooner than in {RETRY_AFTER_SEC} seconds."
+    )
+    meta = _meta("awaited_already", call_id, executed=None) | {"retry_after_sec": RETRY_AFTER_SEC}
+    return Answer(AnswerKind.REFUSED, call_id, text, meta=meta, retry_after_sec=RETRY_AFTER_SEC)
+
+
+def erased(call_id: str) -> Answer:
+    text = (
+        f"ERASED: this call is so old that what was kept of it has been erased (call {call_id}). Nothing was executed "
+        "now; what became of it then is in the record."
+    )
+    return Answer(AnswerKind.REFUSED, call_id, text, meta=_meta("erased", call_id, executed=None))
+
+
+def resolved(record: CallRecord) -> Answer:
+    """What a person found out about a call that was in doubt; their note is not for the agent."""
+    found = (record.resolution or "").partition(":")[0]
+    executed, says = _FOUND.get(found, _FOUND["unknown"])
+    text = (
+        f"{says}: a person has looked into this call, which was in doubt (call {record.id}). It has no outcome to give."
+    )
+    return Answer(AnswerKind.FAILED, record.id, text, meta=_meta("resolved", record.id, executed=executed))
+
+
+_FOUND: dict[str, tuple[bool | None, str]] = {
+    "happened": (True, "EXECUTED"),
+    "did_not_happen": (False, "NOT executed"),
+    "unknown": (None, "STILL IN DOUBT"),
+}
 
 
 def in_doubt(call_id: str) -> Answer:
@@ -155,6 +197,25 @@ def changes_told(record: CallRecord) -> dict[str, Any]:
         "arguments_changed_by_reviewer": changed,
         "arguments_sent": {name: after[name] for name in changed if name in after},
     }
+
+
+def what_became(record: CallRecord, review: ReviewRecord | None) -> Answer:
+    """For the ticket of a call that is over: never "not executed" of one that was, or may have been."""
+    match record.state:
+        case CallState.WAITING | CallState.CLOSED if review is not None:
+            return expired(record.id, review.state.value)
+        case CallState.ANSWERED | CallState.RELEASED:
+            return delivered_already(record.id)
+        case CallState.DESTROYED:
+            return destroyed(record.id)
+        case CallState.RESOLVED:
+            return resolved(record)
+        case CallState.FAILED_BEFORE_SEND | CallState.FAILED_AFTER_SEND:
+            return failed(record.id, sent=record.state is CallState.FAILED_AFTER_SEND)
+        case CallState.DENIED:
+            return denied(record.id, None)
+        case _:
+            return in_doubt(record.id)
 
 
 def _meta(decision: str, call_id: str, *, executed: bool | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, assert_never
@@ -62,6 +63,9 @@ TURNS: dict[Stage, tuple[type, ...]] = {
     Stage.INSPECTING: (ResponseInspected,),
     Stage.DONE: (ChangeWasLost,),
 }
+
+
+_ACTING = frozenset({"write", "delete"})  # beside one of these `read` does not make a call one that may be repeated
 
 
 class OutOfTurn(Exception):
@@ -182,10 +186,7 @@ class Gate:
                 return self._finish(answers.in_doubt(record.id))
             case Repeat.REOPEN | Repeat.NEW:
                 # Reached by a ticket only: a repeated call of these states is given to us as CallReceived.
-                if record.state is CallState.DESTROYED:
-                    return self._finish(answers.destroyed(record.id))
-                state = review.state.value if review is not None else record.state.value
-                return self._finish(answers.expired(record.id, state))
+                return self._finish(answers.what_became(record, review))
             case other:
                 assert_never(other)
 
@@ -204,6 +205,9 @@ class Gate:
             return self._somebody_else_spent(record)
         match review.state:
             case ReviewState.PARKED | ReviewState.APPROVING | ReviewState.APPROVED:
+                return [self._park(record, review)]
+            case ReviewState.SPENDABLE if event.at >= (review.grant_expires_at or math.inf):
+                # It has lapsed, though nobody has written so yet (we were away, the clock jumped): never spent (P6).
                 return [self._park(record, review)]
             case ReviewState.SPENDABLE:
                 return self._spend(event)
@@ -383,9 +387,11 @@ class Gate:
         return self._review
 
     def _is_read(self, call: ToolCall) -> bool:
-        """Labelled `read` by the operator, or an MCP method that reads by definition; a tool's hint is not enough."""
+        """Labelled `read` by the operator and nothing that acts (labels of several entries add up), or an MCP method
+        that reads by definition; a tool's hint is not enough."""
         labels: JsonObject = self._record.decision if self._record is not None else {}
-        return "read" in labels.get("risk_tags", ()) or (
+        tags = set(labels.get("risk_tags", ()))
+        return ("read" in tags and not tags & _ACTING and labels.get("reversible") is not False) or (
             call.method != "tools/call" and call.direction is Direction.AGENT_TO_TOOL
         )
 

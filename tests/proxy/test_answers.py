@@ -9,7 +9,14 @@ import pytest
 from proxy import answers
 from proxy.exchange import Answer, AnswerKind
 from redaction.model import Inspection, Outcome, Redaction
+from review.model import CallRecord, CallState, ReviewState
 from tests.proxy.builders import parked, response, rows
+
+
+def resolved_as(resolution: str) -> CallRecord:
+    record, _ = parked(rows())
+    return replace(record, id="call_1", state=CallState.RESOLVED, resolution=resolution)
+
 
 EVERY: list[tuple[Answer, AnswerKind, bool | None]] = [
     (answers.denied("call_1", None), AnswerKind.DENIED, False),
@@ -23,6 +30,12 @@ EVERY: list[tuple[Answer, AnswerKind, bool | None]] = [
     (answers.in_doubt("call_1"), AnswerKind.IN_DOUBT, None),
     (answers.failed("call_1", sent=False), AnswerKind.FAILED, False),
     (answers.failed("call_1", sent=True), AnswerKind.FAILED, None),
+    (answers.delivered_already("call_1"), AnswerKind.REFUSED, True),
+    (answers.awaited_already("call_1"), AnswerKind.REFUSED, None),
+    (answers.erased("call_1"), AnswerKind.REFUSED, None),
+    (answers.resolved(resolved_as("happened: the bank says so")), AnswerKind.FAILED, True),
+    (answers.resolved(resolved_as("did_not_happen: nothing there")), AnswerKind.FAILED, False),
+    (answers.resolved(resolved_as("unknown: nobody can say")), AnswerKind.FAILED, None),
     (answers.refused("call_1", "the gate is full", retry_after_sec=5), AnswerKind.REFUSED, False),
 ]
 
@@ -31,7 +44,11 @@ EVERY: list[tuple[Answer, AnswerKind, bool | None]] = [
 def test_every_answer_says_first_whether_it_was_executed_and_names_the_call(
     answer: Answer, kind: AnswerKind, executed: bool | None
 ) -> None:
-    first = {False: "NOT executed", True: ("EXECUTED", "STILL EXECUTING"), None: ("IN DOUBT", "FAILED")}[executed]
+    first = {
+        False: "NOT executed",
+        True: ("EXECUTED", "STILL EXECUTING"),
+        None: ("IN DOUBT", "STILL IN DOUBT", "FAILED", "WAITING", "ERASED"),
+    }[executed]
     assert answer.kind is kind
     assert answer.text.startswith(first)
     assert "call_1" in answer.text
@@ -80,3 +97,16 @@ def test_p07_the_agent_is_told_which_arguments_a_reviewer_changed() -> None:
         "arguments_changed_by_reviewer": ["amount", "customer_id", "note"],
         "arguments_sent": {"amount": 80, "note": "partial"},
     }
+
+
+def test_a_person_s_note_on_a_call_in_doubt_is_not_for_the_agent() -> None:
+    assert "the bank says so" not in answers.resolved(resolved_as("happened: the bank says so")).text
+
+
+@pytest.mark.parametrize("state", [state for state in CallState if state not in (CallState.WAITING, CallState.CLOSED)])
+def test_a_ticket_of_a_call_that_was_sent_is_never_told_that_it_was_not_executed(state: CallState) -> None:
+    record, review = parked(rows())
+    spent = replace(review, state=ReviewState.SPENT)
+    told = answers.what_became(replace(record, state=state, resolution="happened: seen"), spent)
+    never_sent = state in (CallState.FAILED_BEFORE_SEND, CallState.DENIED)
+    assert told.text.startswith("NOT executed") is never_sent

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audit.entry import EntryKind
-from policies.model import Approval, Direction, Effect
+from policies.model import Approval, Classification, Direction, Effect
 from proxy.commands import Command, Detach, Forward, Inspect, Record, Reply, Reread
 from proxy.events import (
     AgentLeft,
@@ -238,6 +238,15 @@ def test_p06_an_approval_binds_nonce_expiry_and_rules(changed: dict[str, Any]) -
     the_gate, _, record, review = held()
     commands = the_gate.handle(ReviewChanged(record, replace(spendable(review), **changed), T0 + 60, refund(), ask()))
     assert "Forward" not in kinds(commands)
+
+
+@pytest.mark.parametrize(("after_sec", "gets"), [(3659.9, ["Record", "Forward"]), (3660, ["Park"])])
+def test_p06_a_grant_past_its_expiry_is_never_spent_though_nobody_has_closed_it_yet(
+    after_sec: float, gets: list[str]
+) -> None:
+    the_gate, _, record, review = held()
+    granted = replace(spendable(review), grant_expires_at=T0 + 3660)
+    assert kinds(the_gate.handle(ReviewChanged(record, granted, T0 + after_sec, refund(), ask()))) == gets
 
 
 def test_p06_a_tool_whose_definition_changed_since_the_approval_is_asked_about_again() -> None:
@@ -584,6 +593,19 @@ def test_a_read_that_fails_after_sending_may_be_repeated() -> None:
     commands = the_gate.handle(UpstreamBroke("connection reset", True, T0 + 1))
     assert moves(commands[0]) == [("MoveCall", "failed_after_send")]
     assert answer_of(commands).kind is AnswerKind.FAILED
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        Classification(is_classified=True, risk_tags=frozenset({"read", "write"})),
+        Classification(is_classified=True, risk_tags=frozenset({"read", "delete"})),
+        Classification(is_classified=True, risk_tags=frozenset({"read"}), reversible=False),
+    ],
+)
+def test_p05_a_call_labelled_read_by_one_entry_and_as_acting_by_another_is_in_doubt(labels: Classification) -> None:
+    the_gate, _ = dispatching(decision=allow(classification=labels))
+    assert moves(the_gate.handle(UpstreamBroke("connection reset", True, T0 + 1))[0]) == [("MoveCall", "in_doubt")]
 
 
 def test_p09_a_tool_that_calls_itself_a_read_is_in_doubt_all_the_same() -> None:
