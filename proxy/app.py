@@ -64,6 +64,8 @@ log = structlog.get_logger("interlock.app")
 STORE_FILE = "interlock.db"
 EXPIRY_TICK_SEC = 1.0
 POLICY_TICK_SEC = 1.0
+DOUBT_TICK_SEC = 10.0
+DOUBT_AFTER_SEC = 30.0  # by then what became of a call is written, or it never will be
 RETENTION_TICK_SEC = 3600.0
 SHUTDOWN_SEC = 10.0
 
@@ -108,6 +110,7 @@ class App:
         self._closing.push_async_callback(self.inspectors.close)
         await self._listen(config)
         self._tick(self._expire(), "expiry")
+        self._tick(self._doubt(), "doubt")
         self._tick(self._retain(), "retention")
         if config.watch_policies:
             self._tick(self.policies.watch(POLICY_TICK_SEC), "policy watch")
@@ -275,6 +278,18 @@ class App:
                 await self.inbox.expire_due(self.clock())
             except StoreDown as down:  # nothing expires while nothing can be recorded; look again at the next tick
                 log.error("expiry_waits", why=str(down))
+
+    async def _doubt(self) -> None:
+        """What ended while the store was down is named as it would be after a restart (P5)."""
+        while True:
+            await asyncio.sleep(DOUBT_TICK_SEC)
+            try:
+                doubtful = await self.runner.name_doubts(sent_before=self.clock() - DOUBT_AFTER_SEC)
+            except StoreDown as down:
+                log.error("doubt_waits", why=str(down))
+            else:
+                if doubtful:
+                    log.warning("calls_in_doubt", count=doubtful)
 
     async def _retain(self) -> None:
         while True:

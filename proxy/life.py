@@ -46,6 +46,7 @@ class Life:
     def __init__(self, runner: Runner, exchange: Exchange, gate: Gate) -> None:
         self.exchange = exchange
         self.gate = gate
+        self.place = ""  # taken among the open questions, until its own is written
         self._runner = runner
         self._waiter: Waiter | None = None
         self._reply: Reply | None = None
@@ -66,16 +67,16 @@ class Life:
             return self._reply.answer
         return answers.refused(self.gate.call_id, "the agent has gone")  # nobody reads this
 
-    async def _stay(self, event: Event | None) -> None:
-        """Go on without the agent: the rule says execute on approval."""
+    async def stay_for(self, call_id: str) -> Answer:
+        """Go on without the agent: the rule says execute on approval. Raises as `run`; nobody reads the answer."""
+        self._detached = False
         try:
+            event: Event | None = await self._park(Park(call_id, "", ""))
             while event is not None:
                 event = await self._perform(self.gate.handle(event))
-        except StoreDown as down:
-            log.error("store_down", call=self.gate.call_id, why=str(down))
-            await self.broke(str(down))
         finally:
             self._leave()
+        return self._reply.answer if self._reply is not None else answers.refused(call_id, "the agent has gone")
 
     async def _perform(self, commands: list[Command]) -> Event | None:
         """Perform in order; the event that the last one brings, or None when there is nothing more to hear."""
@@ -273,11 +274,7 @@ class Life:
         self._leave()
         self._detached = True
         if stay:
-            spawn(self._stay_for(call_id), name=f"stay:{call_id}")
-
-    async def _stay_for(self, call_id: str) -> None:
-        self._detached = False
-        await self._stay(await self._park(Park(call_id, "", "")))
+            spawn(self._runner.stay(self, call_id), name=f"stay:{call_id}")
 
     # -- when something broke ------------------------------------------------------------------------------------
 

@@ -44,6 +44,9 @@ class Recent:
         if not ids:
             del self._ids[key]
 
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._key_of
+
     def ids(self, key: str) -> tuple[str, ...]:
         """Newest first."""
         return tuple(reversed(self._ids.get(key, ())))

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
 from audit.entry import EntryDraft, EntryKind
-from policies.model import Decision, Direction, JsonObject, OutputRules, ToolCall
+from policies.model import Decision, Direction, Effect, JsonObject, OutputRules, ToolCall
 from proxy import answers, tickets
 from proxy.config import Parking as ParkingConfig
 from proxy.events import CallReceived, CallRepeated
@@ -23,12 +24,16 @@ from proxy.exchange import Answer, Exchange
 from proxy.gate import Gate
 from proxy.gate_rows import GateRows, proposed_of
 from proxy.life import Life
+from proxy.open_questions import Full, OpenQuestions
 from proxy.parking import Parking
+from proxy.per_second import PerSecond
 from proxy.recent import Recent
 from proxy.repeats import Repeat, repeat_of
+from proxy.tasks import spawn
+from proxy.upstreams.inventory import InventoryUnavailable
 from redaction.model import Inspection, Surface
 from review.model import CallRecord, CallState, ReviewRecord
-from review.ports import Change, InsertCall, InsertReview, MoveCall, Records, StoreDown
+from review.ports import Change, ChangeLost, InsertCall, InsertReview, MoveCall, Records, StoreDown
 
 log = structlog.get_logger("interlock.runner")
 
@@ -79,11 +84,10 @@ class Runner:
         self._ticket_key = ticket_key
         self._repeat_key_of = repeat_key_of
         self._new_call_id = ids
-        self._refusals = _PerSecond(REFUSALS_PER_SEC_MAX)
+        self._refusals = PerSecond(REFUSALS_PER_SEC_MAX)
         self._waiting: dict[str, set[Life]] = {}  # lives whose agent waits for the call
         self._answering: dict[str, list[Life]] = {}  # and those whose answer is on its way
-        self._open_by_call: dict[str, str] = {}
-        self._open_by_agent: dict[str, int] = {}
+        self.questions = OpenQuestions(open_max=config.open_reviews_max, of_agent_max=config.open_reviews_per_agent_max)
         parking.listen(self._rung)
 
     # -- for doors -----------------------------------------------------------------------------------------------
@@ -97,6 +101,10 @@ class Runner:
         """A ticket presented without the call itself (tool `interlock_collect`)."""
         life = Life(self, exchange, self._gate(exchange))
         return await self._guarded(life, self._present(exchange, life, any_tool=True))
+
+    async def stay(self, life: Life, call_id: str) -> None:
+        """The agent has gone, and the rule says execute on approval: the life goes on, and nobody reads its answer."""
+        await self._guarded(life, life.stay_for(call_id))
 
     async def judge(self, call: ToolCall) -> Decision:
         """Judge and record durably without forwarding: for requests inside a result. Raises: StoreDown."""
@@ -170,7 +178,26 @@ class Runner:
                 doubtful += 1
         self.recent.load(await self.records.unsettled(since=now - REOPEN_WITHIN_SEC))
         for listed in await self.records.open_reviews(limit=self.config.open_reviews_max):
-            self._count_open(listed.call.id, listed.call.agent)
+            self.questions.count(listed.call.id, listed.call.agent)
+        return doubtful
+
+    async def name_doubts(self, *, sent_before: float) -> int:
+        """Calls marked as sent that nobody here lives any more, because the store was down when they ended: in doubt.
+
+        Returns how many. Raises: StoreDown.
+        """
+        doubtful = 0
+        for record in await self.records.calls_in([CallState.DISPATCHING], limit=500):
+            is_lived = record.id in self._waiting or record.id in self._answering
+            if is_lived or (record.dispatched_at or record.created_at) >= sent_before:
+                continue
+            why = "the record could not be written while this was being sent"
+            try:
+                await self.records.apply(self.rows.in_doubt(record, why, self.clock()))
+            except ChangeLost:
+                continue  # its outcome was on its way after all
+            self.parking.ring(record.id)
+            doubtful += 1
         return doubtful
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -193,6 +220,9 @@ class Runner:
         except StoreDown as down:
             log.error("store_down", call=life.gate.call_id, why=str(down))
             return await life.refuse("the record cannot be written at the moment", retry_after_sec=30)
+        except InventoryUnavailable as unavailable:  # where a grant was to be spent: it is kept for the repeat
+            log.warning("tools_unknown", call=life.gate.call_id, why=str(unavailable))
+            return await life.refuse("the tools of this server cannot be listed at the moment", retry_after_sec=30)
         except Exception as error:
             log.error("call_failed", call=life.gate.call_id, error=repr(error), exc_info=error)
             return await life.refuse("an error of the gate's own; it has been recorded", retry_after_sec=None)
@@ -207,35 +237,42 @@ class Runner:
             record, review = earlier.repeated
             return await life.run(CallRepeated(exchange.call, record, review, now))
         decision = self.judging.judge(exchange.call)
-        if decision.effect.value == "require_approval":
-            refusal = self._refuse_review(exchange.call.agent.id, earlier)
-            if refusal is not None:
-                return refusal
-        return await life.run(
-            CallReceived(exchange.call, decision, now, continues=earlier.continues, twin_waits=earlier.twin_waits)
+        received = CallReceived(
+            exchange.call, decision, now, continues=earlier.continues, twin_waits=earlier.twin_waits
         )
+        if decision.effect is not Effect.REQUIRE_APPROVAL:
+            return await life.run(received)
+        return await self._refuse_review(exchange.call.agent.id, earlier) or await self._ask(life, received)
+
+    async def _ask(self, life: Life, received: CallReceived) -> Answer:
+        """Its place among the open questions is taken before anything is awaited, and is its own once it is written."""
+        life.place = self.questions.take_place(received.call.agent.id)
+        try:
+            return await life.run(received)
+        finally:
+            self.questions.over(life.place)
 
     async def _present(self, exchange: Exchange, life: Life, *, any_tool: bool) -> Answer:
         """A ticket instead of the call: it names the earlier call, and where that is decides (SEMANTICS §2.2)."""
         call = exchange.call
         call_id = tickets.read(self._ticket_key, exchange.ticket or "", call.agent.id)
         record = await self.records.call(call_id) if call_id is not None else None
-        if record is None or record.server != call.server:
+        if record is None or record.server != call.server or record.on_behalf_of != call.agent.on_behalf_of:
             return answers.refused("", "this ticket is not one of yours for this server")
         if not any_tool and (record.tool, record.method) != (call.tool, call.method):
             return answers.refused(record.id, "this ticket is for a call of another tool")
         if any_tool and record.method != "tools/call":
             return answers.refused(record.id, f"this ticket is for {record.method}: repeat that request instead")
-        if self._is_awaited(record.id):
-            return answers.refused(record.id, "this call is being waited for already", retry_after_sec=30)
-        if record.delivered_at is not None:
-            return answers.refused(record.id, "the outcome of this call has been delivered already")
         review = await self._review_of(record)
-        try:
-            call_now = await self.judging.call_now(record)
-        except ValueError:
-            return answers.refused(record.id, "this call is too old and has been erased")
-        return await life.run(CallRepeated(call_now, record, review, self.clock()))
+        record = await self.records.call(record.id) or record  # read last: what another has just been given is seen
+        if self._is_awaited(record.id):
+            return answers.awaited_already(record.id)
+        if record.delivered_at is not None:
+            return answers.delivered_already(record.id)
+        if record.to_send is None:
+            return answers.erased(record.id)
+        # Which call is sent, if it still is to be, is made and judged anew when the grant is spent.
+        return await life.run(CallRepeated(call, record, review, self.clock()))
 
     async def _review_of(self, record: CallRecord) -> ReviewRecord | None:
         return await self.records.review(record.review_id) if record.review_id is not None else None
@@ -244,10 +281,13 @@ class Runner:
         """What stands in the way of a new call of this key."""
         found = _Earlier()
         for record in await self._candidates(key, now):
+            review = await self._review_of(record)
+            # Asked after the last read, with nothing awaited until we wait ourselves: of two that come at once, one.
             if self._is_awaited(record.id):
                 found.twin_waits = True
                 continue
-            review = await self._review_of(record)
+            if self._is_done_with(record.id):
+                continue
             row = repeat_of(
                 record,
                 review,
@@ -256,6 +296,7 @@ class Runner:
                 reopen_within_sec=REOPEN_WITHIN_SEC,
             )
             if row is Repeat.NEW:
+                self.recent.drop(record.id)  # it will never speak for a call again
                 continue
             if row is Repeat.REOPEN:
                 found.reopened += 1
@@ -273,16 +314,20 @@ class Runner:
             return []
         return [record for record in [await self.records.call(one) for one in ids] if record is not None]
 
-    def _refuse_review(self, agent: str, earlier: _Earlier) -> Answer | None:
-        """The caps on questions (P14)."""
-        config = self.config
-        if earlier.reopened >= config.reopen_max and earlier.continues is not None:
-            return answers.asked_too_often(earlier.continues, config.reopen_max)
-        if len(self._open_by_call) >= config.open_reviews_max:
-            return answers.refused("", "too many calls wait for people at the moment", retry_after_sec=60)
-        if self._open_by_agent.get(agent, 0) >= config.open_reviews_per_agent_max:
-            return answers.refused("", "too many of your calls wait for people already", retry_after_sec=60)
-        return None
+    async def _refuse_review(self, agent: str, earlier: _Earlier) -> Answer | None:
+        """The caps on questions (P14). The first question of a call is not a reopened one."""
+        if earlier.reopened > self.config.reopen_max and earlier.continues is not None:
+            return answers.asked_too_often(earlier.continues, earlier.reopened)
+        if self.questions.full_for(agent) is not None:
+            for call_id in self.questions.doubtful():
+                await self._look_if_open(call_id)
+        match self.questions.full_for(agent):
+            case Full.IN_ALL:
+                return answers.refused("", "too many calls wait for people at the moment", retry_after_sec=60)
+            case Full.OF_AGENT:
+                return answers.refused("", "too many of your calls wait for people already", retry_after_sec=60)
+            case None:
+                return None
 
     # -- what a Life tells ---------------------------------------------------------------------------------------
 
@@ -295,7 +340,8 @@ class Runner:
                         self.recent.add(call.repeat_key, call.id)
                         life.attach(call.id)
                 case InsertReview(review):
-                    self._count_open(review.call_id, life.exchange.call.agent.id)
+                    self.questions.count(review.call_id, life.exchange.call.agent.id)
+                    self.questions.over(life.place)
                 case MoveCall(call_id, _, to, _):
                     if to in (CallState.FAILED_BEFORE_SEND, CallState.FAILED_AFTER_SEND):
                         self.recent.drop(call_id)
@@ -322,53 +368,38 @@ class Runner:
             if not lives:
                 del self._waiting[call_id]
 
-    def _count_open(self, call_id: str, agent: str) -> None:
-        if call_id not in self._open_by_call:
-            self._open_by_call[call_id] = agent
-            self._open_by_agent[agent] = self._open_by_agent.get(agent, 0) + 1
+    def _is_done_with(self, call_id: str) -> bool:
+        """True if somebody else was given its outcome between our reading it and now."""
+        return self.recent.is_complete and call_id not in self.recent
 
     def _rung(self, call_id: str) -> None:
-        """A review of this call changed: it is counted anew when it is next read as open."""
-        agent = self._open_by_call.pop(call_id, None)
-        if agent is not None:
-            self._open_by_agent[agent] -= 1
-            if not self._open_by_agent[agent]:
-                del self._open_by_agent[agent]
+        """A review of this call changed: if it counts as open, see whether it still is."""
+        if self.questions.changed(call_id):
+            spawn(self._look_if_open(call_id), name=f"open:{call_id}")
+
+    async def _look_if_open(self, call_id: str) -> None:
+        try:
+            record = await self.records.call(call_id)
+            review = await self._review_of(record) if record is not None else None
+        except StoreDown as down:
+            log.warning("open_question_not_looked_at", call=call_id, why=str(down))
+            return  # it counts until somebody can look
+        if review is None or not review.state.is_open:
+            self.questions.over(call_id)
+        elif record is not None:
+            self.questions.count(call_id, record.agent)
 
     def still_open(self, record: CallRecord, review: ReviewRecord) -> None:
         """A waiter read its review again and it is still a question: it counts again."""
         if review.state.is_open:
-            self._count_open(record.id, record.agent)
+            self.questions.count(record.id, record.agent)
 
 
-class _PerSecond:
-    """Admits so many a second, and says how many were turned away since the last one admitted."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._second = 0
-        self._admitted = 0
-        self._left_out = 0
-
-    def admit(self, now: float) -> int | None:
-        """None: not this one."""
-        if int(now) != self._second:
-            self._second, self._admitted = int(now), 0
-        if self._admitted >= self._most:
-            self._left_out += 1
-            return None
-        self._admitted += 1
-        left_out, self._left_out = self._left_out, 0
-        return left_out
-
-
+@dataclass(slots=True)
 class _Earlier:
     """What was found of earlier identical calls."""
 
-    __slots__ = ("continues", "reopened", "repeated", "twin_waits")
-
-    def __init__(self) -> None:
-        self.repeated: tuple[CallRecord, ReviewRecord | None] | None = None
-        self.continues: str | None = None
-        self.reopened = 0
-        self.twin_waits = False
+    repeated: tuple[CallRecord, ReviewRecord | None] | None = None
+    continues: str | None = None
+    reopened: int = 0
+    twin_waits: bool = False

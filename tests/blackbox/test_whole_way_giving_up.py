@@ -149,8 +149,8 @@ async def test_p04_a_ticket_presented_by_many_at_once_is_one_dispatch_and_nobody
         said = {text(answered).partition(" (call ")[0] for answered in answers}
         assert said <= {
             f'pay ran with {{"amount": {amount}}}',
-            "NOT executed: this call is being waited for already",
-            "NOT executed: the outcome of this call has been delivered already",
+            "WAITING: this call is being waited for already",
+            "EXECUTED: the outcome of this call has been delivered already",
         }
 
 

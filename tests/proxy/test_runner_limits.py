@@ -17,7 +17,7 @@ from tests.proxy.world import World
 
 async def test_p14_the_same_question_is_reopened_at_most_three_times_within_a_day() -> None:
     world = World(hold_sec=0.01, reopen_max=3)
-    for _ in range(3):
+    for _ in range(1 + 3):
         answer = await world.runner.call(world.exchange())
         assert answer.kind is AnswerKind.TICKET
         await world.settle(answer.call_id, ReviewState.EXPIRED)
@@ -38,6 +38,49 @@ async def test_p14_open_reviews_per_agent_are_capped(limit: int) -> None:
     first = next(iter(world.records.calls))
     await world.settle(first, ReviewState.REJECTED)
     assert (await world.runner.call(world.exchange(refund(300)))).kind is AnswerKind.TICKET
+
+
+async def test_p14_a_reopening_allowed_never_refuses_the_first_repeat() -> None:
+    kinds = []
+    for reopen_max in (0, 1):
+        world = World(hold_sec=0.01, reopen_max=reopen_max)
+        first = await world.runner.call(world.exchange())
+        await world.settle(first.call_id, ReviewState.EXPIRED)
+        kinds.append((await world.runner.call(world.exchange())).kind)
+    assert kinds == [AnswerKind.REFUSED, AnswerKind.TICKET]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+async def test_p14_calls_that_come_at_once_do_not_pass_the_cap_on_an_agents_questions_together(limit: int) -> None:
+    world = World(hold_sec=0.05, open_reviews_per_agent_max=limit)
+    answers = await asyncio.gather(*(world.runner.call(world.exchange(refund(101 + n))) for n in range(20)))
+    assert [one.kind for one in answers].count(AnswerKind.TICKET) == limit
+    assert len(world.records.reviews) == limit
+
+
+async def test_p14_calls_that_come_at_once_do_not_pass_the_cap_on_all_questions_together() -> None:
+    world = World(hold_sec=0.05, open_reviews_max=3)
+    calls = (refund(101, agent=Agent(f"a{n}")) for n in range(20))
+    await asyncio.gather(*(world.runner.call(world.exchange(call)) for call in calls))
+    assert len(world.records.reviews) == 3
+
+
+async def test_p14_a_question_that_was_claimed_or_escalated_still_counts_though_its_agent_has_gone() -> None:
+    world = World(hold_sec=0.01, open_reviews_per_agent_max=1)
+    first = await world.runner.call(world.exchange())
+    await world.settle(first.call_id, ReviewState.PARKED, claimed_by="maria")
+    await world.quiet()
+    assert (await world.runner.call(world.exchange(refund(300)))).kind is AnswerKind.REFUSED
+    await world.settle(first.call_id, ReviewState.EXPIRED)
+    assert (await world.runner.call(world.exchange(refund(300)))).kind is AnswerKind.TICKET
+
+
+async def test_p14_a_question_that_could_not_be_written_gives_its_place_back() -> None:
+    world = World(hold_sec=0.01, open_reviews_per_agent_max=1)
+    world.records.is_down = True
+    assert (await world.runner.call(world.exchange())).kind is AnswerKind.REFUSED
+    world.records.is_down = False
+    assert (await world.runner.call(world.exchange())).kind is AnswerKind.TICKET
 
 
 async def test_p14_open_reviews_in_all_are_capped() -> None:
