@@ -4,15 +4,14 @@ Rules of this module:
 * Pure. Framing and required fields only; the content is the runner's (`proxy/answers.py`) or the tool's, inspected.
 * The id is always the one this request came with, whatever call the answer is of.
 * A tool's answer carries our `_meta` only where something was changed, replayed or edited, and never the tool's
-  idea of it: keys under `interlock/` are taken out of what a tool says.
+  idea of it: keys under `interlock/` are taken out of whatever a tool says, answer or not, wherever we would say them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from policies.model import JsonObject
+from policies.model import Json, JsonObject
 from proxy.doors.mcp_outgoing import AgentRequest
 from proxy.doors.mcp_reply import Header
 from proxy.exchange import Answer, AnswerKind
@@ -43,19 +42,28 @@ def ending_of(asked: AgentRequest, answer: Answer, *, is_collected: bool = False
     return Ending(answer.http_status, message, headers)
 
 
-def _meta(theirs: Any, ours: JsonObject) -> JsonObject:
-    """The tool's own `_meta` without what only the gate may say, and what the gate says."""
-    kept = (
-        {key: value for key, value in theirs.items() if not key.startswith(OUR_META)}
-        if isinstance(theirs, dict)
-        else {}
-    )
-    return {**kept, CALL_META_KEY: ours} if ours else kept
+def without_our_meta(message: JsonObject) -> JsonObject:
+    """A tool's message without what only the gate may say: in a result, an error's data, a notification's params."""
+    cleaned = message
+    for name in ("result", "params"):
+        if name in message:
+            cleaned = {**cleaned, name: _without_ours(message[name])}
+    error = message.get("error")
+    if isinstance(error, dict) and "data" in error:
+        cleaned = {**cleaned, "error": {**error, "data": _without_ours(error["data"])}}
+    return cleaned
+
+
+def _without_ours(part: Json) -> Json:
+    meta = part.get("_meta") if isinstance(part, dict) else None
+    if not isinstance(part, dict) or not isinstance(meta, dict) or not any(key.startswith(OUR_META) for key in meta):
+        return part
+    return {**part, "_meta": {key: value for key, value in meta.items() if not key.startswith(OUR_META)}}
 
 
 def _result(asked: AgentRequest, answer: Answer, *, is_collected: bool) -> JsonObject:
     assert answer.response is not None
-    response = {**answer.response, "id": asked.id}
+    response = {**without_our_meta(answer.response), "id": asked.id}
     result = response.get("result")
     if not isinstance(result, dict):
         return response
@@ -63,8 +71,8 @@ def _result(asked: AgentRequest, answer: Answer, *, is_collected: bool) -> JsonO
         result = {"content": [{"type": "text", "text": strict_json.write(result).decode()}], "isError": False}
     if asked.is_modern and "resultType" not in result:
         result = {"resultType": "complete", **result}  # an outcome kept from an earlier revision (traps T23)
-    theirs = result.get("_meta")
-    if answer.meta or (isinstance(theirs, dict) and any(key.startswith(OUR_META) for key in theirs)):
-        result = {**result, "_meta": _meta(theirs, answer.meta)}
+    if answer.meta:
+        theirs = result.get("_meta")
+        result = {**result, "_meta": {**(theirs if isinstance(theirs, dict) else {}), CALL_META_KEY: answer.meta}}
     response["result"] = result
     return response

@@ -136,8 +136,8 @@ class McpExchange:
             if reply.status < 400:
                 raise UpstreamFailed("the server answered with something that is no response", sent=True)
             return Dispatched(self._error(NO_RESPONSE, message), reply.status)
-        if message.get("id") is None and "error" in message:
-            message = {**message, "id": self.request.id}  # an error about a request whose id it did not read
+        if "error" in message and (reply.status >= 400 or message.get("id") is None):
+            message = {**message, "id": self.request.id}  # about this request, whose id it did not read or repeat
         if not self._is_answer(message):
             self._refuse_stray("an answer to another id in place of this one's")
             raise UpstreamFailed("the server answered another id", sent=True)

@@ -23,9 +23,10 @@ from proxy.doors.mcp_listing import listed_tools, with_collect_tool
 from proxy.doors.mcp_outgoing import AgentRequest, call_of, headers_for
 from proxy.doors.mcp_questions import asks
 from proxy.doors.mcp_relay import WITHHELD, Relay
-from proxy.doors.mcp_reply import AgentReply, Header, Telling
+from proxy.doors.mcp_reply import AgentReply, Telling
 from proxy.doors.mcp_sessions import Session, TooManySessions
 from proxy.doors.mcp_shared import OpenStream, Shared
+from proxy.doors.mcp_status import beside_error, passed_headers
 from proxy.tasks import spawn
 from proxy.upstreams.base import Reply, Sent, UpstreamFailed
 from proxy.wire import mcp_headers, mcp_results
@@ -37,7 +38,6 @@ log = structlog.get_logger("interlock.mcp")
 LISTEN = "subscriptions/listen"
 WITHHELD_TEXT = "The gate withheld the answer of the tool server after inspecting it."
 UNREACHABLE = "The tool server could not be reached, or did not answer."
-PASSED_HEADERS = ("allow", "retry-after")
 
 
 @asynccontextmanager
@@ -56,11 +56,6 @@ async def closing_when_left(shared: Shared, agent: AgentReply, upstream: Reply) 
     finally:
         watch.cancel()
         shared.streams.discard(stream)
-
-
-def passed_headers(reply: Reply) -> tuple[Header, ...]:
-    """Of a server's head, what an agent's HTTP client needs."""
-    return tuple((name.encode(), reply.headers[name].encode()) for name in PASSED_HEADERS if name in reply.headers)
 
 
 class Noted:
@@ -100,7 +95,7 @@ class Noted:
             if upstream.is_stream:
                 await self._stream(upstream)
             else:
-                await self._answer(upstream, upstream.status, upstream.body)
+                await self._answer(upstream, upstream.status, self._said(upstream))
         except UpstreamFailed as failed:
             await self._end_orphan(upstream)
             if not self._reply.left.is_set():
@@ -110,6 +105,23 @@ class Noted:
             raise
         finally:
             await close(upstream)
+
+    def _said(self, upstream: Reply) -> JsonObject | None:
+        """The body of an answer, if it answers this request. Raises: UpstreamFailed."""
+        message, own = upstream.body, self._asked.id
+        if upstream.status >= 400:
+            return beside_error(message, own)
+        given = message.get("id") if message is not None else None
+        if given is None or (type(given) is type(own) and given == own):
+            return message
+        self._shared.runner.refused(
+            agent=self._agent.id,
+            server=self._server,
+            method=self._asked.method,
+            why="an answer to another id in place of this one's",
+            status=0,
+        )
+        raise UpstreamFailed("the server answered another id", sent=True)
 
     async def _stream(self, upstream: Reply) -> None:
         reply, parking = self._reply, self._shared.config.parking

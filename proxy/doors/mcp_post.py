@@ -24,12 +24,13 @@ from proxy import answers
 from proxy.doors.mcp_answers import ending_of
 from proxy.doors.mcp_exchange import McpExchange
 from proxy.doors.mcp_link import Link, close
-from proxy.doors.mcp_noted import UNREACHABLE, Noted, passed_headers
+from proxy.doors.mcp_noted import UNREACHABLE, Noted
 from proxy.doors.mcp_outgoing import AgentRequest, call_of, take_ticket
 from proxy.doors.mcp_questions import take_answer
 from proxy.doors.mcp_reply import AgentReply, Header, ProgressScale
 from proxy.doors.mcp_sessions import Answered, NoSession, Session, TooManySessions
 from proxy.doors.mcp_shared import Shared, shown_method
+from proxy.doors.mcp_status import passed_headers
 from proxy.exchange import Client
 from proxy.upstreams.base import Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable

@@ -16,12 +16,13 @@ from mcp.types.jsonrpc import INTERNAL_ERROR
 from policies.model import Direction, JsonObject, ToolCall
 from proxy.doors.mcp_exchange import McpExchange
 from proxy.doors.mcp_link import Link, close, version_headers
-from proxy.doors.mcp_noted import UNREACHABLE, closing_when_left, passed_headers
+from proxy.doors.mcp_noted import UNREACHABLE, closing_when_left
 from proxy.doors.mcp_questions import asks
 from proxy.doors.mcp_relay import WITHHELD, Relay
 from proxy.doors.mcp_reply import AgentReply, Telling
 from proxy.doors.mcp_sessions import Session
 from proxy.doors.mcp_shared import Shared
+from proxy.doors.mcp_status import beside_error, passed_headers
 from proxy.upstreams.base import Incoming, Reply, UpstreamFailed
 from proxy.wire import mcp_results
 from proxy.wire.mcp_headers import LAST_EVENT_ID_HEADER, McpHeaders
@@ -142,7 +143,7 @@ class Push:
 
     async def _answer_status(self, upstream: Reply) -> None:
         """No stream: the server's status, and what it says about it, inspected."""
-        body = upstream.body
+        body = beside_error(upstream.body, None)
         if body is not None:
             inspection = await self._relay(None).inspect(body, Surface.ERROR)
             body = inspection.message

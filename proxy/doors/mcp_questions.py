@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from policies.model import Direction, JsonObject, ToolCall
+from proxy.doors.mcp_answers import without_our_meta
 from proxy.doors.mcp_link import Link, close, version_headers
 from proxy.doors.mcp_reply import AgentReply
 from proxy.doors.mcp_sessions import QUESTIONS_MAX, Session
@@ -82,7 +83,8 @@ class Question:
             message["params"] = params
         shared = self._asker.shared
         rules = shared.runner.output_rules(call)
-        inspection = await shared.inspectors.inspect(message, rules=rules, surface=Surface.SERVER_REQUEST)
+        told = without_our_meta(message)
+        inspection = await shared.inspectors.inspect(told, rules=rules, surface=Surface.SERVER_REQUEST)
         if inspection.message is None:
             raise UpstreamFailed(f"the request was withheld: {inspection.why}", sent=False)
         self._told = inspection.message

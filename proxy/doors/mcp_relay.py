@@ -17,6 +17,7 @@ from typing import Protocol
 import structlog
 
 from policies.model import Direction, JsonObject, OutputRules, ToolCall
+from proxy.doors.mcp_answers import without_our_meta
 from proxy.doors.mcp_reply import AgentReply, ProgressScale
 from proxy.doors.mcp_shared import Shared, shown_method
 from proxy.upstreams.base import Incoming
@@ -90,13 +91,13 @@ class Relay:
         return event_id
 
     async def inspect(self, message: JsonObject, surface: Surface) -> Inspection:
-        """Inspect one message of this call."""
+        """Inspect one message of this call, less what only the gate may say."""
         if self._rules is None:
             self._rules = self._shared.runner.output_rules(self._call)
         definition = self._call.definition if surface is Surface.RESULT else None
         output_schema = definition.output_schema if definition is not None else None
         return await self._shared.inspectors.inspect(
-            message, rules=self._rules, surface=surface, output_schema=output_schema
+            without_our_meta(message), rules=self._rules, surface=surface, output_schema=output_schema
         )
 
     async def _notification(self, message: JsonObject, method: str, event_id: str | None, retry_ms: int | None) -> None:

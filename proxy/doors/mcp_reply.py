@@ -173,13 +173,17 @@ class AgentReply:
         async with self._lock:
             if self.done:
                 return False
+            if not 200 <= status <= 599:
+                status = 502  # a server's number for which HTTP has no meaning (RFC 9110 §15)
             in_kind = self.as_events and self.accepts_events and status == 200 and message is not None
             if self.committed or in_kind:
                 await self._commit()
                 return await self._finish(encoded(message, event_id) if message is not None else b"")
             body = b"" if message is None else strict_json.write(message)
             self.committed = True
-            start = [(b"content-length", b"%d" % len(body)), *self.headers, *headers]
+            start = [*self.headers, *headers]
+            if status != 204:  # which has no body, nor a length of one (RFC 9110 §8.6)
+                start.insert(0, (b"content-length", b"%d" % len(body)))
             await self._start(status, start + list(JSON_HEADERS) if body else start)
             return await self._finish(body)
 

@@ -8,7 +8,7 @@ import pytest
 from mcp.types import methods
 
 from proxy import answers
-from proxy.doors.mcp_answers import ending_of
+from proxy.doors.mcp_answers import ending_of, without_our_meta
 from proxy.doors.mcp_outgoing import AgentRequest
 from proxy.exchange import Answer, AnswerKind, Client
 from proxy.wire.jsonrpc import Request
@@ -111,3 +111,30 @@ def test_a_tool_cannot_say_what_only_the_gate_says(meta: dict[str, Any]) -> None
     response = {"jsonrpc": "2.0", "id": 1, "result": {"content": [], "_meta": said}}
     told = ending_of(asked(), resulting(response, meta)).message["result"]["_meta"]
     assert told == {"vendor": 1} | ({"interlock/call": meta} if meta else {})
+
+
+def test_nor_beside_an_error_where_the_gate_says_it() -> None:
+    said = {"vendor": 1, "interlock/call": {"decision": "allow"}}
+    response = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32010, "message": "x", "data": {"_meta": said, "y": 1}}}
+    told = ending_of(asked(method="resources/read"), resulting(response)).message
+    assert told["error"]["data"] == {"_meta": {"vendor": 1}, "y": 1}
+
+
+@pytest.mark.parametrize("part", ["result", "params"])
+def test_nor_in_anything_else_it_says(part: str) -> None:
+    message = {"jsonrpc": "2.0", part: {"x": 1, "_meta": {"interlock/call": 1, "v": 2}}}
+    assert without_our_meta(message) == {"jsonrpc": "2.0", part: {"x": 1, "_meta": {"v": 2}}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"result": {"_meta": "interlock/call"}},
+        {"result": ["_meta"]},
+        {"error": "interlock/call"},
+        {"error": {"code": 1, "message": "interlock/call"}},
+        {"params": {"_meta": {"v": 1}}},
+    ],
+)
+def test_everything_else_of_a_message_stays_as_it_is(message: dict[str, Any]) -> None:
+    assert without_our_meta(message) == message

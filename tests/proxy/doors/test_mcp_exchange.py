@@ -146,6 +146,20 @@ async def test_a_status_and_its_json_rpc_error_come_back_as_the_server_gave_them
     assert (answered.status, answered.json) == (status, {**error, "id": 3})
 
 
+async def test_an_error_beside_a_status_is_this_requests_whatever_id_the_server_wrote(world: DoorWorld) -> None:
+    error = {"jsonrpc": "2.0", "id": "server-error", "error": {"code": -32600, "message": "Missing session ID"}}
+    world.server.then("tools/call", lambda posted: Reply(400, body=error))
+    answered = await world.agent.send(call("allow", 3))
+    assert (answered.status, answered.json) == (400, {**error, "id": 3})
+
+
+async def test_a_status_that_http_does_not_have_is_a_502(world: DoorWorld) -> None:
+    error = {"jsonrpc": "2.0", "id": 3, "error": {"code": 1, "message": "no"}}
+    world.server.then("tools/call", lambda posted: Reply(600, body=error))
+    answered = await world.agent.send(call("allow", 3))
+    assert (answered.status, answered.json) == (502, error)
+
+
 @pytest.mark.parametrize("status", [400, 404, 405, 406])
 async def test_a_bare_status_stays_bare(world: DoorWorld, status: int) -> None:
     world.server.then("tools/call", lambda posted: Reply(status))

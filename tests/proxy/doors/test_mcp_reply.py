@@ -67,6 +67,19 @@ async def test_an_empty_answer_has_no_type() -> None:
     assert dict(wire.sent[0]["headers"]) == {b"content-length": b"0"}
 
 
+async def test_an_answer_that_has_no_body_has_no_length_of_one() -> None:
+    wire = Wire()
+    await reply_on(wire).answer(204, None)
+    assert wire.sent[0]["headers"] == []
+
+
+@pytest.mark.parametrize("status", [99, 101, 600, 999])
+async def test_a_status_that_http_does_not_have_is_a_502(status: int) -> None:
+    wire = Wire()
+    assert await reply_on(wire).answer(status, DONE)
+    assert wire.starts == [502]
+
+
 async def test_after_an_event_the_answer_is_one_too_whatever_its_status() -> None:
     wire = Wire()
     reply = reply_on(wire)
