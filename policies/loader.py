@@ -131,7 +131,7 @@ def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
 
 def _matching(pattern: str, base: Path) -> list[Path]:
     path = base / pattern
-    if any(sign in str(path.parent) for sign in "*?["):
+    if any(sign in str(Path(pattern).parent) for sign in "*?["):
         raise _error(pattern, "wildcards are for the file's name only", "list each folder")
     try:
         names = sorted(entry.name for entry in os.scandir(path.parent))
@@ -157,12 +157,22 @@ def read_files(paths: Sequence[Path], base: Path) -> dict[str, str]:
     for path in paths:
         name = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
         try:
-            files[name] = _read(path, name)
+            files[_utf8(name)] = _read(path, name)
         except PolicyErrors as bad:
             errors.extend(bad.errors)
     if errors:
         raise PolicyErrors(errors)
     return files
+
+
+def _utf8(name: str) -> str:
+    """The name, which is hashed, recorded and shown. Raises: PolicyErrors if it is not text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = name.encode(errors="backslashreplace").decode()
+        raise _error(shown, "the file's name is not UTF-8 text", "rename the file") from error
+    return name
 
 
 def _read(path: Path, name: str) -> str:
@@ -217,7 +227,7 @@ def read_named(paths: Sequence[Path]) -> Mapping[str, str]:
     errors: list[PolicyError] = []
     for path in paths:
         try:
-            files[str(path)] = _read(path, str(path))
+            files[_utf8(str(path))] = _read(path, str(path))
         except PolicyErrors as bad:
             errors.extend(bad.errors)
     if errors:

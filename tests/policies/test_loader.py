@@ -111,6 +111,22 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(base: Path) -> None:
         read_named([Path("/proc/self/mem")])
 
 
+def test_a_file_whose_name_is_not_text_is_an_error(base: Path) -> None:
+    bad = os.fsdecode(os.fsencode(base / "policies") + b"/a\xff.yaml")
+    Path(bad).write_text(DENY)
+    message = r"policies/a\udcff.yaml:1:1: the file's name is not UTF-8 text (rename the file)"
+    assert error_of(base) == message
+    with pytest.raises(PolicyErrors, match="not UTF-8 text"):
+        read_named([Path(bad)])
+
+
+def test_a_base_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "[team] *"
+    folder.mkdir()
+    (folder / "one.yaml").write_text(DENY)
+    assert list(loader(folder, "*.yaml").load().files) == ["one.yaml"]
+
+
 def test_a_byte_order_mark_is_no_part_of_the_text(base: Path) -> None:
     (base / "policies" / "one.yaml").write_bytes(b"\xef\xbb\xbf" + DENY.encode())
     assert loader(base).load().files["policies/one.yaml"] == DENY

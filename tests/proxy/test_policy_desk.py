@@ -13,6 +13,7 @@ from audit.entry import EntryKind
 from policies.schema import PolicyErrors
 from proxy.policy_desk import PolicyDesk
 from proxy.tasks import spawn
+from review.ports import StoreDown
 from tests.proxy.builders import T0
 from tests.review.memory_records import MemoryRecords
 
@@ -80,6 +81,54 @@ async def test_a_good_reload_is_swapped_in_and_recorded(tmp_path: Path) -> None:
     await watched(one, file, STRICTER, lambda: store.snapshots)
     assert one.current.id != before.id
     assert store.snapshots == [(one.current.id, "gate:watch")]
+
+
+class SlowRecords(SnapshotRecords):
+    """A store that is down at first, and that says what was in force while it kept a snapshot."""
+
+    def __init__(self, fails: int = 0) -> None:
+        super().__init__()
+        self.fails = fails
+        self.judging: list[str] = []
+        self.desk: PolicyDesk | None = None
+
+    async def put_snapshot(self, snapshot_id: str, files: Any, loaded_by: str, entry: Any) -> None:
+        assert self.desk is not None
+        self.judging.append(self.desk.current.id)
+        if self.fails:
+            self.fails -= 1
+            raise StoreDown("no space left on the disk")
+        await asyncio.sleep(0)
+        self.judging.append(self.desk.current.id)
+        await super().put_snapshot(snapshot_id, files, loaded_by, entry)
+
+
+async def test_p03_a_reloaded_snapshot_judges_nothing_before_it_is_recorded(tmp_path: Path) -> None:
+    file, store = tmp_path / "policy.yaml", SlowRecords()
+    file.write_text(GOOD)
+    one = store.desk = desk(tmp_path, store)
+    before = one.load()
+    await watched(one, file, STRICTER, lambda: store.snapshots)
+    assert store.judging == [before.id, before.id]
+    assert one.current.id == store.snapshots[0][0] != before.id
+
+
+async def test_while_the_store_is_down_a_reload_waits_and_watching_goes_on(tmp_path: Path) -> None:
+    file, store = tmp_path / "policy.yaml", SlowRecords(fails=2)
+    file.write_text(GOOD)
+    one = store.desk = desk(tmp_path, store)
+    before = one.load()
+    await watched(one, file, STRICTER, lambda: store.snapshots)
+    assert store.judging == [before.id] * 4
+    stricter = one.current.id
+    assert store.snapshots == [(stricter, "gate:watch")]
+    await watched(one, file, BARE, lambda: len(store.snapshots) == 2)
+    assert one.current.id not in (before.id, stricter)
+
+
+def test_before_loading_nothing_is_in_force(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="no policies have been loaded yet"):
+        _ = desk(tmp_path, SnapshotRecords()).current
 
 
 async def test_a_bad_reload_keeps_the_last_good_snapshot_and_is_recorded(tmp_path: Path) -> None:
