@@ -155,9 +155,10 @@ def _candidates(
 
 
 def latest_by_key(connection: sqlite3.Connection, rows: Rows, repeat_key: str, since: float) -> list[CallRecord]:
-    """Newest first."""
+    """Calls that changed since, and those that are not over however old they are; newest first."""
     found = connection.execute(
-        f"{CALLS.select} WHERE repeat_key = ? AND updated_at >= ? ORDER BY created_at DESC, rowid DESC LIMIT ?",
+        f"{CALLS.select} WHERE repeat_key = ? AND (updated_at >= ? OR {_ALIVE}) "
+        "ORDER BY created_at DESC, rowid DESC LIMIT ?",
         (repeat_key, since, ROWS_MAX),
     )
     return [call_of(rows, rows.check(CALLS, stored)) for stored in found.fetchall()]

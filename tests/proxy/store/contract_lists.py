@@ -101,11 +101,21 @@ class ListsContract(Opened):
 
     async def test_calls_of_a_repeat_key_come_newest_first(self, store: Store) -> None:
         for number in range(5):
-            await store.apply(decided(f"call_{number}", repeat_key="k", created_at=T0 + number, updated_at=T0 + number))
+            state = CallState.DENIED if number else CallState.DISPATCHING
+            at = T0 + number
+            await store.apply(decided(f"call_{number}", repeat_key="k", state=state, created_at=at, updated_at=at))
         await store.apply(decided("other", repeat_key="another"))
         await store.apply(answered("call_0", updated_at=T0 + 50))
         found = await store.latest_by_key("k", since=T0 + 3)
         assert [call.id for call in found] == ["call_4", "call_3", "call_0"]
+
+    async def test_p05_a_call_that_is_not_over_is_found_by_its_repeat_key_however_old_it_is(self, store: Store) -> None:
+        old: dict[str, Any] = {"repeat_key": "k", "created_at": T0 - 10**7, "updated_at": T0 - 10**6}
+        for state in (CallState.WAITING, CallState.DISPATCHING, CallState.IN_DOUBT, CallState.QUARANTINED):
+            await store.apply(decided(state.value, state=state, **old))
+        await store.apply(decided("over", state=CallState.CLOSED, **old))
+        found = await store.latest_by_key("k", since=T0)
+        assert {call.id for call in found} == {"waiting", "dispatching", "in_doubt", "quarantined"}
 
     async def test_unsettled_calls_are_those_an_identical_one_must_answer_to(self, store: Store) -> None:
         undelivered = {"delivered_at": None}
