@@ -56,6 +56,8 @@ class ReviewerClient:
     def act(self, act: str, shown: JsonObject, **more: Any) -> JsonObject:
         """Do `act` on exactly what `shown` (an answer of `show`) showed. Raises: Refused, Unreachable."""
         review = shown["review"]
+        if review is None:
+            raise Refused("not_found", "There is no question about this call: nobody has to decide it.")
         body = {"version": review["version"], "shown": shown["shown"], **more}
         return self._ask("POST", f"/approvals/{quote(review['id'], safe='')}/{act}", body)
 
@@ -64,12 +66,19 @@ class ReviewerClient:
         self.token = answer["token"]
         return answer
 
-    def _ask(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or parts.hostname is None:
+    def _connection(self) -> http.client.HTTPConnection:
+        try:
+            parts = urlsplit(self.url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # half an IPv6 address, a port that is no number
+            parts, host, port = urlsplit(""), None, None
+        if parts.scheme not in ("http", "https") or host is None:
             raise Unreachable(f"{self.url!r} is not an address of a reviewers' listener")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SEC)
+        return kind(host, port, timeout=TIMEOUT_SEC)
+
+    def _ask(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
+        connection = self._connection()
         headers = {"Accept": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -117,7 +126,7 @@ def load_sessions(file: Path) -> dict[str, str]:
     """Sessions kept by address; none if there is no file or it is not ours to read."""
     try:
         kept = strict_json.read(file.read_bytes())
-    except (FileNotFoundError, strict_json.StrictJsonError):
+    except (OSError, strict_json.StrictJsonError):
         return {}
     return {str(url): str(token) for url, token in kept.items()} if isinstance(kept, dict) else {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from policies.model import JsonObject
 from proxy import reviewer_cli
 from proxy.reviewer_client import Refused, Unreachable
+from proxy.wire import strict_json
 
 ROW: JsonObject = {
     "review": {
@@ -40,15 +42,24 @@ class Gate:
 
     def __init__(self, *rows: JsonObject) -> None:
         self.rows = list(rows)
+        self.doubts: list[JsonObject] = []
         self.acts: list[tuple[str, JsonObject, dict[str, Any]]] = []
         self.fails: Exception | None = None
+
+    token = "token"
+
+    def login(self, name: str, password: str) -> JsonObject:
+        return {"token": self.token}
 
     def queue(self) -> JsonObject:
         if self.fails is not None:
             raise self.fails
-        return {"waiting": self.rows, "held": [], "in_doubt": []}
+        return {"waiting": self.rows, "held": [], "in_doubt": self.doubts}
 
     def show(self, one: str) -> JsonObject:
+        for call in self.doubts:
+            if one == call["id"]:
+                return {"call": deepcopy(call), "review": None, "shown": None, "cannot_decide": None}
         for row in self.rows:
             if one in (row["review"]["id"], row["call"]["id"]):
                 return {**deepcopy(row), "shown": "digest-1", "cannot_decide": None}
@@ -123,3 +134,84 @@ def test_without_a_login_the_way_to_one_is_said(gate: Gate, capsys: pytest.Captu
 def test_a_gate_that_does_not_answer_is_exit_code_three(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
     gate.fails = Unreachable("no reviewers' listener answers at http://gate")
     assert reviewer_cli.run("list", "http://gate", json=False) == 3
+
+
+def test_a_name_with_line_ends_forges_no_row_of_the_list(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    gate.rows[0] = deepcopy(ROW)
+    gate.rows[0]["call"]["tool"] = "refund\nFAKE01  asks  good-agent → up/safe"
+    assert reviewer_cli.run("list", "http://gate", json=False) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    reviewer_cli.run("show", "http://gate", review="ABCDEF", json=False)
+    assert "FAKE01" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_everything_an_approval_binds_is_printed_before_it(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    gate.rows[0] = deepcopy(ROW)
+    call = gate.rows[0]["call"]
+    call["on_behalf_of"] = "mara"
+    call["approved"] = {"arguments": {"amount": 180}, "input_responses": {"confirm": "yes, all of them"}}
+    reviewer_cli.run("approve", "http://gate", review="ABCDEF", comment="")
+    out = capsys.readouterr().out
+    assert out.index("The agent proposed:") < out.index("250") < out.index("A reviewer changed it to:")
+    assert out.index("changed it to:") < out.index("180") < out.index("yes, all of them") < out.index("spendable")
+    assert "mara" in out
+
+
+def test_what_deceives_the_eye_is_pointed_out(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    gate.rows[0] = deepcopy(ROW)
+    gate.rows[0]["call"]["tool"] = "ref\u0443nd"
+    reviewer_cli.run("show", "http://gate", review="ABCDEF", json=False)
+    out = capsys.readouterr().out
+    assert "Beware: look-alike alphabets in one word (tool)" in out
+    assert "Beware: turns the direction of text (arguments)" in out
+
+
+def test_numbers_are_printed_as_they_were_sent(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    gate.rows[0] = {**ROW, "call": {**ROW["call"], "proposed": strict_json.read(b'{"arguments": {"amount": 250.10}}')}}
+    for verb, more in (("list", {"json": False}), ("list", {"json": True}), ("show", {"json": True})):
+        reviewer_cli.run(verb, "http://gate", review="ABCDEF", **more)
+        assert "250.10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y", 0), ("YES", 0), ("", 1), ("n", 1), ("what?", 1)])
+def test_somebody_at_a_terminal_is_asked_after_they_were_shown(
+    gate: Gate, typed: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed: list[str] = []
+
+    def answer(_: str) -> str:
+        printed.append(capsys.readouterr().out)
+        return typed
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", answer)
+    assert reviewer_cli.run("approve", "http://gate", review="ABCDEF", comment="") == code
+    assert "250" in printed[0]
+    assert len(gate.acts) == (code == 0)
+
+
+def test_a_held_output_and_a_call_in_doubt_are_listed_shown_and_say_where_they_are_settled(
+    gate: Gate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = {**ROW["call"], "id": "call_01HELD99", "inspection": {"why": "aws_access_key found"}, "state": "quarantined"}
+    gate.rows = [{"review": {**ROW["review"], "id": "rev_01HELD11", "kind": "release"}, "call": call}]
+    gate.doubts = [{**ROW["call"], "id": "call_01DOUBT1", "state": "in_doubt"}]
+    reviewer_cli.run("list", "http://gate", json=False)
+    listed = capsys.readouterr().out
+    assert "aws_access_key found" in listed
+    assert "OUBT1  in doubt" in listed
+    reviewer_cli.run("show", "http://gate", review="HELD11", json=False)
+    assert "http://gate/q/call_01HELD99" in capsys.readouterr().out
+    reviewer_cli.run("show", "http://gate", review="doubt1", json=False)
+    assert "http://gate/c/call_01DOUBT1" in capsys.readouterr().out
+
+
+def test_a_session_that_can_not_be_kept_is_said(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(reviewer_cli, "sessions_file", lambda: tmp_path / "file" / "sessions.json")
+    monkeypatch.setattr("builtins.input", lambda _: "")
+    monkeypatch.setattr("getpass.getpass", lambda _: "correct horse battery")
+    assert reviewer_cli.run("login", "http://gate", name="anna") == 1
+    assert "cannot be kept" in capsys.readouterr().err

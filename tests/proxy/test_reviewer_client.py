@@ -26,10 +26,15 @@ def test_what_is_no_answer_of_ours_is_said_to_be_none(raw: bytes) -> None:
         _read(200, raw)
 
 
-@pytest.mark.parametrize("url", ["ftp://gate", "nonsense", "http://"])
+@pytest.mark.parametrize("url", ["ftp://gate", "nonsense", "http://", "http://127.0.0.1:abc", "http://[::1"])
 def test_an_address_that_is_none_is_said_to_be_none(url: str) -> None:
     with pytest.raises(Unreachable, match="not an address"):
         ReviewerClient(url).queue()
+
+
+def test_a_call_that_nobody_is_asked_about_can_not_be_decided() -> None:
+    with pytest.raises(Refused, match="no question"):
+        ReviewerClient("http://gate").act("approve", {"review": None, "shown": None})
 
 
 def test_a_kept_session_is_readable_by_this_user_only_and_others_stay(tmp_path: Path) -> None:
@@ -47,3 +52,4 @@ def test_no_file_or_a_broken_one_is_no_session(tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     assert load_sessions(broken) == {}
+    assert load_sessions(tmp_path) == {}  # not ours to read
