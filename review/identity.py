@@ -3,6 +3,7 @@
 Rules of this module:
 * Tokens are 32 random bytes and only their sha256 is stored; comparing is then looking up a digest.
 * A link works once and for ten minutes. Using it sets a password and begins a session; looking at it changes nothing.
+  Links made before the account's password was set or the account was disabled are void: one mislaid opens nothing.
 * A session ends after `session_idle_sec` without use, after `session_sec` in any case, at logout, and when the account
   is disabled or its password changes.
 * A session of the command line is no session of a browser and the other way round: `login` says which it is.
@@ -131,7 +132,7 @@ class Accounts:
         check_fit(password, "")  # before the link is used up
         link = await self._logins.take_link(_digest(token), now)
         account = await self._logins.account(link.account) if link is not None else None
-        if account is None or account.disabled:
+        if link is None or account is None or account.disabled or self._is_void(link, account):
             await self._record(EntryKind.LOGIN_FAILED, account, login, source=source)
             raise LoginRefused("This link has been used, has expired or never was. Ask for a new one.")
         self._by_source.forgive(source)
@@ -200,11 +201,17 @@ class Accounts:
         teams: Sequence[str] = (),
         owns_agents: Sequence[str] = (),
         disabled: bool = False,
+        is_new: bool = False,
         by: str,
     ) -> Account:
-        """Make an account or change one; its password stays. Raises: AccountUnfit, StoreDown."""
+        """Make an account or change one; its password stays. `is_new`: there must be none of that name yet.
+
+        Raises: AccountUnfit, StoreDown.
+        """
         _check_account(name, roles, teams, owns_agents)
         now, before = self._clock(), await self._logins.account(name)
+        if is_new and before is not None:
+            raise AccountUnfit(f"There is an account {name!r} already: change it in the list.")
         if before is not None and (disabled or "admin" not in roles):
             await self._check_another_admin(name)
         account = Account(
@@ -259,6 +266,9 @@ class Accounts:
             touched = replace(present, last_seen_at=max(now, present.last_seen_at))
             await self._logins.put_session(touched)
             return touched
+
+    def _is_void(self, link: LoginLink, account: Account) -> bool:
+        return link.expires_at < account.sessions_from + self.settings.link_sec
 
     def _is_alive(self, session: LoginSession, now: float) -> bool:
         return now < session.expires_at and now - session.last_seen_at < self.settings.session_idle_sec

@@ -61,6 +61,12 @@ class Asked:
             raise Unacceptable(RefusalCode.NOT_POSSIBLE, f"{name!r} must be a whole number.")
         return value
 
+    def flag(self, name: str) -> bool:
+        value = self.body.get(name, False)
+        if not isinstance(value, bool):
+            raise Unacceptable(RefusalCode.NOT_POSSIBLE, f"{name!r} must be true or false.")
+        return value
+
     def texts(self, name: str) -> list[str]:
         value = self.body.get(name, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -279,7 +285,7 @@ async def _put_account(asked: Asked) -> JsonObject:
         roles=asked.texts("roles"),
         teams=asked.texts("teams"),
         owns_agents=asked.texts("owns_agents"),
-        disabled=asked.body.get("disabled", False) is not False,
+        disabled=asked.flag("disabled"),
         by=asked.me.name,
     )
     return account_data(account)

@@ -82,6 +82,30 @@ async def test_a_link_works_for_ten_minutes(desk: Desk) -> None:
         await desk.accounts.use_link(token, PASSWORD, source="s")
 
 
+@pytest.mark.parametrize("event", ["another link used", "password changed", "disabled for a while"])
+async def test_a_mislaid_link_is_void_once_the_password_is_set_or_the_account_was_disabled(
+    desk: Desk, event: str
+) -> None:
+    here = await desk.with_anna()
+    await desk.accounts.put("root", roles=["admin"], by="gate")
+    desk.clock.pass_sec(60)
+    mislaid, used = await desk.accounts.link("anna", by="root"), await desk.accounts.link("anna", by="root")
+    desk.clock.pass_sec(5)
+    match event:
+        case "another link used":
+            await desk.accounts.use_link(used, "a new password of hers", source="s")
+        case "password changed":
+            await desk.accounts.change_password(here, PASSWORD, "a new password of hers", source="s")
+        case _:
+            for disabled in (True, False):
+                await desk.accounts.put("anna", roles=["reviewer"], disabled=disabled, by="root")
+    with pytest.raises(LoginRefused):
+        await desk.accounts.use_link(mislaid, "a stranger's password", source="elsewhere")
+    desk.clock.pass_sec(1)
+    fresh = await desk.accounts.link("anna", by="root")
+    assert await desk.accounts.use_link(fresh, PASSWORD, source="s")
+
+
 async def test_a_password_that_does_not_fit_does_not_use_the_link_up(desk: Desk) -> None:
     token = await desk.accounts.first_link() or ""
     with pytest.raises(PasswordUnfit):

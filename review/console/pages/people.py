@@ -51,6 +51,7 @@ async def put(visit: Visit) -> Response:
             teams=_listed(visit.form.get("teams", "")),
             owns_agents=_listed(visit.form.get("owns_agents", "")),
             disabled=bool(visit.form.get("disabled")),
+            is_new=bool(visit.form.get("new")),
             by=visit.who.reviewer.name,
         )
     except AccountUnfit as unfit:

@@ -183,6 +183,20 @@ def test_admins_make_accounts_and_links_and_others_do_not(house: House) -> None:
     assert root.post("/accounts/new", {"roles": "boss"}, "PUT").status_code == 422
 
 
+@pytest.mark.parametrize("disabled", [None, 0, 1, "no", []])
+def test_an_account_is_disabled_by_true_and_by_nothing_else(house: House, disabled: Any) -> None:
+    root = Program(house, "root")
+    answer = root.post("/accounts/bob", {"roles": ["reviewer"], "disabled": disabled}, "PUT")
+    assert answer.status_code == 422
+    assert not house.world.records.accounts_by_name["bob"].disabled
+
+
+def test_what_is_not_there_is_said_in_json_also_to_programs_that_do_not_ask_for_it(house: House) -> None:
+    answer = Program(house).get("/nothing")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["error"]["message"] == "There is no such page."
+
+
 def test_a_link_sets_a_password_that_fits(house: House) -> None:
     program = Program(house)
     for token, password, status in (("x", "short", 422), ("x", "long enough for it", 403)):

@@ -50,6 +50,15 @@ def test_what_does_not_fit_is_refused_with_the_reason(house: House) -> None:
         assert words in response.text
 
 
+def test_making_an_account_changes_no_other_of_the_same_name(house: House) -> None:
+    root = house.logged_in("root")
+    form = {**root.fields("/people"), "name": "bob", "role_auditor": "1", "teams": ""}
+    refused = root.post("/people/put", form)
+    assert refused.status_code == 422
+    assert "There is an account" in refused.text
+    assert house.world.records.accounts_by_name["bob"].roles == ("reviewer",)
+
+
 def test_disabling_somebody_ends_their_sessions(house: House) -> None:
     anna, root = house.logged_in(), house.logged_in("root")
     csrf = root.fields("/people")["csrf"]
