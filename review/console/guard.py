@@ -23,7 +23,8 @@ from review.console.settings import ConsoleSettings
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "require-trusted-types-for 'script'; trusted-types console"
 )
 HEADERS: Mapping[str, str] = {
     "content-security-policy": POLICY,

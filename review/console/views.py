@@ -137,8 +137,8 @@ def asked(review: ReviewRecord) -> str:
     """Who is asked, and how many must agree."""
     parts = []
     for team, count in agreement.needs(review.approval).items():
-        who = team or "reviewers"
-        parts.append(f"{count} of {who}" if count > 1 else team or "any reviewer")
+        many = f"{count} of {team}" if team else f"{count} reviewers"
+        parts.append(many if count > 1 else team or "any reviewer")
     said = " and ".join(parts)
     return f"{said}, or {review.escalated_to} in their place" if review.escalated_to else said
 

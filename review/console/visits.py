@@ -25,6 +25,7 @@ from starlette.routing import Route
 from policies.model import JsonObject
 from review import exact
 from review.console import bodies
+from review.console.guard import API
 from review.console.render import Renderer
 from review.console.settings import ConsoleSettings
 from review.identity import Accounts, LoggedIn
@@ -167,8 +168,9 @@ def json_answer(data: Any, status: int = HTTPStatus.OK) -> Response:
 
 
 def wants_json(request: Request) -> bool:
-    accept = request.headers.get("accept", "")
-    return request.url.path.endswith(".json") or ("application/json" in accept and "text/html" not in accept)
+    accept, path = request.headers.get("accept", ""), request.url.path
+    is_for_programs = path.endswith(".json") or path.startswith(API)
+    return is_for_programs or ("application/json" in accept and "text/html" not in accept)
 
 
 def status_of(refusal: Refusal) -> HTTPStatus:
@@ -209,5 +211,6 @@ def _ask_to_log_in(console: Console, request: Request) -> Response:
         return json_answer(data, HTTPStatus.UNAUTHORIZED)
     if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
         return Response(console.renderer.page("bounce.html", {"to": request.url.path}), media_type="text/html")
-    next_path = request.url.path if request.method == "GET" else "/"
+    # An act is lost with its session; its page, one level up, is where it can be done again.
+    next_path = request.url.path if request.method == "GET" else request.url.path.rpartition("/")[0] or "/"
     return RedirectResponse(f"/login?next={quote(next_path)}", HTTPStatus.SEE_OTHER)

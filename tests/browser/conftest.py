@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from review.model import ReviewState
 from tests.browser.served import PASSWORD, Served
@@ -23,6 +23,9 @@ QUIET = [
 ]
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 3, "is_mobile": True, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+PATIENCE_SEC = 20  # for two cores that others use too
+
+expect.set_options(timeout=PATIENCE_SEC * 1000)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +48,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 def _open(browser: Browser, served: Served, **options: object) -> BrowserContext:
     context = browser.new_context(base_url=served.url, **options)  # type: ignore[arg-type]
-    context.set_default_timeout(8_000)
+    context.set_default_timeout(PATIENCE_SEC * 1000)
     return context
 
 
@@ -77,9 +80,15 @@ def log_in(page: Page, served: Served, name: str = "anna") -> None:
 ARMED_MS = 700  # a little more than a button needs before it can be pressed
 
 
+def armed(page: Page) -> None:
+    """Wait until a button of the page that is there now can be pressed: counted from when its script has run."""
+    page.wait_for_load_state()
+    page.wait_for_timeout(ARMED_MS)
+
+
 def settled(served: Served, state: ReviewState, number: int = 1) -> None:
     """Wait until the review is in `state`."""
-    until = time.monotonic() + 8
+    until = time.monotonic() + PATIENCE_SEC
     while served.review(number).state is not state:
         assert time.monotonic() < until, f"the review is still {served.review(number).state}"
         time.sleep(0.02)

@@ -46,8 +46,8 @@ PASSWORD = "correct horse battery"
 class Served:
     """Start with `start`, end with `stop`."""
 
-    def __init__(self, folder: Path, inventory: Inventory | None = None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, inventory: Inventory | None = None, *, arming_ms: int = 600) -> None:
+        self._folder, self._arming_ms = folder, arming_ms
         self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=self._serve, name="console", daemon=True)
         self._up = threading.Event()
@@ -117,7 +117,7 @@ class Served:
             read_json=read,
             clock=time.time,
             ready=self._ready,
-            settings=ConsoleSettings(public_url=self.url),
+            settings=ConsoleSettings(public_url=self.url, arming_ms=self._arming_ms),
         )
         config = uvicorn.Config(app, lifespan="off", log_level="warning", proxy_headers=False, server_header=False)
         self._server = uvicorn.Server(config)

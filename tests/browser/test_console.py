@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from policies.model import Approval
 from review.desk import Seen
 from review.model import CallState, ReviewState
-from tests.browser.conftest import ARMED_MS, DESKTOP, log_in, settled, watch
+from review.ports import Change, MoveReview
+from tests.browser.conftest import ARMED_MS, DESKTOP, PATIENCE_SEC, armed, log_in, settled, watch
 from tests.browser.served import PASSWORD, Served
 from tests.review.builders import held_output, refund
 
@@ -49,7 +52,8 @@ def test_approving_takes_two_presses_of_a_mouse(desktop: Page, served: Served) -
     served.park()
     log_in(desktop, served)
     desktop.click("a.row")
-    desktop.wait_for_timeout(ARMED_MS)
+    desktop.wait_for_url("**/c/c-1")
+    armed(desktop)
     desktop.get_by_role("button", name="Approve").click()
     expect(desktop.get_by_text("Your decision is recorded.")).to_be_visible()
     settled(served, ReviewState.SPENDABLE)
@@ -61,14 +65,23 @@ def test_approving_takes_two_presses_of_a_mouse(desktop: Page, served: Served) -
     assert wrong == []
 
 
-def test_a06_a_fresh_button_can_not_be_hit(desktop: Page, served: Served) -> None:
+def test_a06_a_fresh_button_can_not_be_hit(chromium: Browser, tmp_path: Path) -> None:
+    served = Served(tmp_path, arming_ms=60_000)  # so that no machine is too slow to be too fast
+    served.start()
     served.park()
-    log_in(desktop, served)
-    desktop.goto("/c/c-1", wait_until="domcontentloaded")
-    desktop.evaluate("document.querySelector('[data-act=approve]').click()")
-    desktop.keyboard.press("a")
-    desktop.wait_for_timeout(200)
+    context = chromium.new_context(base_url=served.url, **DESKTOP)
+    page = context.new_page()
+    log_in(page, served)
+    page.goto("/c/c-1")
+    page.evaluate("document.querySelector('[data-act=approve]').click()")
+    expect(page.get_by_text("look, then press again")).to_be_visible()
+    page.keyboard.press("a")
+    form = page.evaluate("Object.fromEntries(new FormData(document.getElementById('decide')))")
+    answer = page.request.post("/c/c-1/approve", form=form, headers={"sec-fetch-site": "same-origin"})
+    assert answer.status == 409
     assert served.review().state is ReviewState.PARKED
+    context.close()
+    served.stop()
 
 
 def test_rejecting_needs_a_reason(desktop: Page, served: Served) -> None:
@@ -98,12 +111,36 @@ def test_an_edit_shows_its_difference_before_it_is_made_and_after(desktop: Page,
     expect(preview.locator("ins")).to_have_text("150")
     expect(preview).to_contain_text("your approval counts")
     assert served.call().approved is None
-    desktop.wait_for_timeout(ARMED_MS)
+    armed(desktop)
     desktop.get_by_role("button", name="Approve changes").click()
     expect(desktop.locator("#edited ins")).to_have_text("150")
     assert served.call().approved == {"arguments": {"amount": 150, "customer": "c_81"}, "input_responses": None}
     assert served.call().proposed == {"arguments": {"amount": 250, "customer": "c_81"}, "input_responses": None}
     assert served.review().state is ReviewState.SPENDABLE
+
+
+def test_p07_a_claim_by_somebody_else_does_not_turn_approving_changes_into_approving(
+    desktop: Page, served: Served
+) -> None:
+    served.park()
+    served.account("bob")
+    log_in(desktop, served)
+    desktop.goto("/c/c-1")
+    desktop.fill("#comment", "half is enough")
+    desktop.get_by_text("Change the arguments").click()
+    desktop.fill("#draft", desktop.input_value("#draft").replace("250", "150"))
+    desktop.get_by_role("button", name="Show what would change").click()
+    expect(desktop.get_by_role("button", name="Approve changes")).to_be_visible()
+    expect(desktop.locator("#comment")).to_have_value("half is enough")
+    review, bob = served.review(), served.run(served.accounts.reviewer("bob"))
+    assert bob is not None
+    served.run(served.inbox.claim("r-1", bob, Seen(review.version, review.binding)))
+    expect(desktop.locator("#head")).to_contain_text("bob has claimed it")
+    armed(desktop)
+    desktop.get_by_role("button", name="Approve changes").click()
+    expect(desktop.get_by_role("alert")).to_contain_text("This changed since you looked")
+    expect(desktop.locator("#draft")).to_have_value(re.compile("150"))
+    assert served.review().state is ReviewState.PARKED
 
 
 def test_what_policy_denies_can_not_be_made_by_editing(desktop: Page, served: Served) -> None:
@@ -127,7 +164,7 @@ def test_a_held_output_is_looked_at_masked_and_released_with_a_reason(desktop: P
     desktop.fill("#why", "to judge the key")
     desktop.get_by_role("button", name="Show it to me").click()
     expect(desktop.get_by_text("AKIAABCDEFGHIJKLMNOP")).to_be_visible()
-    desktop.wait_for_timeout(ARMED_MS)
+    armed(desktop)
     desktop.fill("#comment", "a test key")
     desktop.get_by_role("button", name="Release").click()
     settled(served, ReviewState.RELEASED)
@@ -145,6 +182,36 @@ def test_somebody_elses_decision_reaches_the_open_page(desktop: Page, served: Se
     served.run(served.inbox.reject("r-1", bob, Seen(review.version, review.binding), "no"))
     expect(desktop.locator("#bar")).to_contain_text("Rejected")
     expect(desktop.get_by_role("button", name="Approve")).to_have_count(0)
+
+
+def test_what_happens_before_the_live_updates_begin_is_shown_too(desktop: Page, served: Served) -> None:
+    log_in(desktop, served)
+    held: list[Route] = []
+    desktop.route("**/events", lambda route: held.append(route))
+    desktop.goto("/")
+    expect(desktop.get_by_text("Nothing waits for you.")).to_be_visible()
+    served.park()
+    until = time.monotonic() + PATIENCE_SEC
+    while not held:
+        assert time.monotonic() < until
+        desktop.wait_for_timeout(20)
+    held[0].continue_()
+    expect(desktop.get_by_role("link", name=re.compile("refund.create"))).to_be_visible()
+
+
+def test_what_was_done_stays_said_while_the_page_keeps_itself_fresh(desktop: Page, served: Served) -> None:
+    served.park()
+    log_in(desktop, served)
+    desktop.goto("/c/c-1")
+    armed(desktop)
+    desktop.get_by_role("button", name="Approve").click()
+    expect(desktop.get_by_role("button", name="Take it back")).to_be_visible()
+    review = served.review()
+    move = MoveReview("r-1", frozenset({review.state}), ReviewState.SPENT, {}, review.version)
+    served.run(served.store.apply(Change((move,))))
+    served.pages.tell("c-1")
+    expect(desktop.get_by_role("button", name="Take it back")).to_have_count(0)
+    expect(desktop.get_by_text("Your decision is recorded.")).to_be_visible()
 
 
 def test_p06_a_change_under_ones_eyes_is_shown_and_what_was_typed_stays(desktop: Page, served: Served) -> None:
@@ -176,13 +243,13 @@ def test_keys_alone_are_enough(desktop: Page, served: Served) -> None:
     desktop.keyboard.press("Enter")
     desktop.wait_for_url("**/c/c-*")
     first = int(desktop.url.rsplit("-", 1)[1])
-    desktop.wait_for_timeout(ARMED_MS)
+    armed(desktop)
     desktop.keyboard.press("a")
+    desktop.wait_for_url("**?did=approved")
     settled(served, ReviewState.SPENDABLE, first)
-    expect(desktop.get_by_role("button", name="Take it back")).to_be_visible()
     desktop.keyboard.press("u")
+    desktop.wait_for_url("**?did=undone")
     settled(served, ReviewState.PARKED, first)
-    expect(desktop.get_by_role("button", name="Reject")).to_be_visible()
     desktop.keyboard.press("r")
     desktop.keyboard.type("not a refund case")
     desktop.keyboard.press("Escape")
@@ -194,7 +261,7 @@ def test_keys_are_letters_while_one_types(desktop: Page, served: Served) -> None
     served.park()
     log_in(desktop, served)
     desktop.goto("/c/c-1")
-    desktop.wait_for_timeout(ARMED_MS)
+    armed(desktop)
     desktop.locator("#comment").focus()
     desktop.keyboard.type("a great refund, ja?")
     expect(desktop.locator("#comment")).to_have_value("a great refund, ja?")
@@ -206,7 +273,7 @@ def test_a08_the_first_a_shows_the_arguments_one_has_not_seen(desktop: Page, ser
     served.park(call=refund(proposed={"arguments": arguments, "input_responses": None}))
     log_in(desktop, served)
     desktop.goto("/c/c-1")
-    desktop.wait_for_timeout(ARMED_MS)
+    armed(desktop)
     desktop.keyboard.press("a")
     expect(desktop.get_by_text("Look at the arguments to their end")).to_be_visible()
     assert desktop.evaluate("window.scrollY") > 0

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from policies.model import Approval
 from review.model import CallState, ReviewState
 from review.ports import ToolSeen
-from tests.browser.conftest import ARMED_MS, log_in
+from tests.browser.conftest import armed, log_in
 from tests.browser.served import Served
 from tests.review.builders import held_output, refund
 from tests.review.memory_records import MemoryRecords
@@ -61,7 +61,8 @@ def test_a_decision_takes_three_taps(phone: Page, served: Served) -> None:
     served.park()
     log_in(phone, served)
     phone.tap("a.row")
-    phone.wait_for_timeout(ARMED_MS)
+    phone.wait_for_url("**/c/c-1")
+    armed(phone)
     phone.tap("text=Approve")
     expect(phone.get_by_text("Your decision is recorded.")).to_be_visible()
     assert served.review().state is ReviewState.SPENDABLE

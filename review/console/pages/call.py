@@ -9,6 +9,9 @@ Rules of this module:
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import quote_plus
+
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
@@ -21,6 +24,12 @@ from review.doubts import Found
 from review.inbox import Shown
 from review.model import CallState, ReviewKind, ReviewState
 from review.refusals import Conflict, NotFound, RefusalCode, Unacceptable
+
+_AGREED = {ReviewState.PARKED: "edited", ReviewState.APPROVING: "agreed"}
+"""What to say after a yes that did not settle the question."""
+
+_FORM_BYTES_PER_CHAR = 12  # four bytes of UTF-8, each as %XX
+_FORM_REST_BYTES = 64 * 1024  # for the other fields, of which the comment is the longest
 
 
 def routes(console: Console) -> list[BaseRoute]:
@@ -61,7 +70,7 @@ def _page(visit: Visit, shown: Shown, **more: object) -> Page:
         "arguments": arguments,
         "edited": shape.differences(proposed, arguments) if call.approved is not None else (),
         "drift": _drift(shown),
-        "draft": inert.marked_json(arguments) if arguments is not None else "",
+        "draft": _draft(arguments, visit.console.settings.edit_bytes_max),
         "waits": views.waits(call, review, visit.console.waiting, visit.now),
         "is_open": is_question and review is not None and review.state in (ReviewState.PARKED, ReviewState.APPROVING),
         "is_undoable": is_question
@@ -79,8 +88,8 @@ def _page(visit: Visit, shown: Shown, **more: object) -> Page:
 async def approve(visit: Visit) -> Response:
     review_id = await _review_id(visit)
     check_armed(visit)
-    await visit.console.inbox.approve(review_id, visit.who.reviewer, seen(visit), _comment(visit))
-    return back_to(_path(visit), "approved")
+    acted = await visit.console.inbox.approve(review_id, visit.who.reviewer, seen(visit), _comment(visit))
+    return back_to(_path(visit), _AGREED.get(acted.state, "approved"))
 
 
 async def reject(visit: Visit) -> Response:
@@ -106,7 +115,7 @@ async def edit(visit: Visit) -> Response:
     acted = await visit.console.inbox.edit(
         review_id, visit.who.reviewer, seen(visit), _arguments(visit), _comment(visit)
     )
-    return back_to(_path(visit), "edited" if acted.state is ReviewState.PARKED else "approved")
+    return back_to(_path(visit), _AGREED.get(acted.state, "approved"))
 
 
 async def escalate(visit: Visit) -> Response:
@@ -164,6 +173,13 @@ def whole(visit: Visit, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise Conflict(RefusalCode.CHANGED, "This form is incomplete. Open the page again.")
     return int(text)
+
+
+def _draft(arguments: Any, bytes_max: int) -> str | None:
+    """The arguments as text to change, or None where a form could not bring them back."""
+    text = inert.marked_json(arguments)
+    may_be_long = len(text) > bytes_max // _FORM_BYTES_PER_CHAR
+    return None if may_be_long and len(quote_plus(text)) > bytes_max - _FORM_REST_BYTES else text
 
 
 def _arguments(visit: Visit) -> JsonObject:

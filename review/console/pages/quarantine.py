@@ -56,8 +56,9 @@ def _page(visit: Visit, shown: Shown, revealed: Any = None) -> Page:
 async def release(visit: Visit) -> Response:
     shown = await _held(visit)
     check_armed(visit)
-    await visit.console.inbox.release(_review(shown), visit.who.reviewer, seen(visit), visit.form.get("comment", ""))
-    return back_to(f"/q/{shown.call.id}", "released")
+    comment = visit.form.get("comment", "")
+    acted = await visit.console.inbox.release(_review(shown), visit.who.reviewer, seen(visit), comment)
+    return back_to(f"/q/{shown.call.id}", "released" if acted.state is ReviewState.RELEASED else "agreed")
 
 
 async def destroy(visit: Visit) -> Response:

@@ -48,13 +48,18 @@
 
   // --- saying things ---
 
+  let isLost = false; // whether what is said is that the gate cannot be reached
   const say = (text) => {
+    isLost = false;
     byId("stale").hidden = !text;
     byId("stale").textContent = text;
   };
+  const lose = () => { say("The gate cannot be reached just now. What you see may be old."); isLost = true; };
+  const find = () => { if (isLost) say(""); };
+  let announced = document.querySelector("[data-announce]")?.dataset.announce;
   const announce = () => {
     const text = document.querySelector("[data-announce]")?.dataset.announce;
-    if (text && byId("announce").textContent !== text) byId("announce").textContent = text;
+    if (text && announced !== text) byId("announce").textContent = announced = text;
   };
 
   // --- fresh regions ---
@@ -65,6 +70,7 @@
     const open = new Set([...region.querySelectorAll("details[open] > summary")].map((node) => node.textContent));
     const comment = region.querySelector("#comment")?.value;
     const digest = region.querySelector("[name=shown]")?.value;
+    const isOther = region.textContent !== fresh.textContent;
     const moved = document.importNode(fresh, true);
     region.replaceWith(moved);
     for (const summary of moved.querySelectorAll("details > summary")) {
@@ -74,12 +80,17 @@
     if (field && comment) field.value = comment;
     if (active?.id) byId(active.id)?.focus();
     else if (active?.getAttribute("href")) moved.querySelector(`[href="${CSS.escape(active.getAttribute("href"))}"]`)?.focus();
+    if (moved.id === "arguments-live" && isOther) { isSeen = false; look(); }
     if (moved.id === "bar") {
       armedAt = performance.now() + armingMs;
       if (digest !== undefined) say("This changed while you were looking. Look again before you decide.");
       if (digest !== moved.querySelector("[name=shown]")?.value) lookAgain();
     }
   };
+
+  // The one place where text becomes markup, and it is a page of ours (the console's policy lets no other do so).
+  const ours = window.trustedTypes?.createPolicy("console", { createHTML: (text) => text });
+  const parsed = (text) => new DOMParser().parseFromString(ours ? ours.createHTML(text) : text, "text/html");
 
   let isRefreshing = false;
   let isWanted = false;
@@ -92,8 +103,11 @@
         credentials: "same-origin",
       });
       if (response.redirected || response.status === 401) { over(); return; }
-      if (response.ok) {
-        const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+      if (!response.ok) {
+        lose();
+      } else {
+        const fresh = parsed(await response.text());
+        find();
         for (const region of document.querySelectorAll("[data-live]")) {
           const match = fresh.getElementById(region.id);
           if (match) swap(region, match);
@@ -102,7 +116,7 @@
         localTimes(); announce(); tick();
       }
     } catch {
-      say("The gate cannot be reached just now. What you see may be old.");
+      lose();
     } finally {
       isRefreshing = false;
       if (isWanted) { isWanted = false; soon(); }
@@ -120,14 +134,12 @@
   let polling = 0;
   const listen = (url) => {
     source = new EventSource(url);
-    let wasOpen = false;
-    source.addEventListener("changed", () => { if (wasOpen) soon(); wasOpen = true; });
+    source.addEventListener("changed", soon); // also the first: something may have changed since the page was made
     source.addEventListener("over", over);
-    source.addEventListener("open", () => { if (byId("stale").dataset.lost) { delete byId("stale").dataset.lost; say(""); } });
+    source.addEventListener("open", find);
     source.addEventListener("error", () => {
       if (source.readyState !== EventSource.CLOSED) {
-        byId("stale").dataset.lost = "1";
-        say("The gate cannot be reached just now. What you see may be old.");
+        lose();
       } else if (!polling) {
         polling = setInterval(refresh, 20000);
       }
@@ -145,12 +157,14 @@
       field?.focus();
     };
     if (form.method === "dialog") return;
-    if (button?.classList.contains("arm") && performance.now() < armedAt) return stop("");
+    if (button?.classList.contains("arm") && performance.now() < armedAt) return stop("That was too quick: look, then press again.");
     const comment = form.querySelector("#comment");
-    const needs = form.dataset.needsReason === "always" || button?.dataset.act === "reject";
+    const needs = "needsReason" in form.dataset || "needsReason" in (button?.dataset ?? {});
     if (needs && comment && !comment.value.trim()) return stop("Say why: a reason is needed here.", comment);
     if (form.dataset.sent) return stop("");
     form.dataset.sent = "1";
+    setTimeout(() => delete form.dataset.sent, 10000); // the answer never came: it may be tried again
+    if (form.id === "change") form.elements.comment.value = byId("comment")?.value ?? "";
     const field = form.querySelector("[name=looked]");
     if (field) field.value = String(looked());
     return undefined;

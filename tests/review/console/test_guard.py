@@ -91,7 +91,8 @@ def test_a06_a07_every_answer_carries_the_strict_headers(house: House, path: str
 def test_a06_the_policy_is_the_strictest_that_works() -> None:
     assert POLICY == (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
+        "require-trusted-types-for 'script'; trusted-types console"
     )
     assert HEADERS["x-frame-options"] == "DENY"
 

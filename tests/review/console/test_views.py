@@ -82,7 +82,7 @@ def test_whether_the_agent_waits_is_said_with_what_approving_does() -> None:
     ("approval", "more", "said"),
     [
         (Approval(), {}, "any reviewer"),
-        (Approval(quorum={"": 2}), {}, "2 of reviewers"),
+        (Approval(quorum={"": 2}), {}, "2 reviewers"),
         (Approval(teams=("finance",)), {}, "finance"),
         (Approval(teams=("finance", "legal"), quorum={"finance": 2}), {}, "2 of finance and legal"),
         (Approval(teams=("finance",)), {"escalated_to": "leads"}, "finance, or leads in their place"),

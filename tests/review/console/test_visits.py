@@ -19,6 +19,16 @@ def test_who_is_not_logged_in_is_asked_to_and_comes_back_to_where_they_were_goin
     assert browser.client.post("/login", data=form, headers=SAME).headers["location"] == "/c/c-1"
 
 
+@pytest.mark.parametrize(
+    ("act", "page"),
+    [("/c/c-1/approve", "/c/c-1"), ("/q/c-1/release", "/q/c-1"), ("/people/put", "/people"), ("/logout", "/")],
+)
+def test_whose_session_ended_while_a_page_was_open_comes_back_to_that_page(house: House, act: str, page: str) -> None:
+    house.world.park()
+    asked = house.browser().post(act, {"comment": "x"})
+    assert (asked.status_code, asked.headers["location"]) == (303, f"/login?next={page}")
+
+
 def test_a_visit_from_a_foreign_page_is_bounced_once_so_that_the_strict_cookie_comes_along(house: House) -> None:
     response = house.browser().get("/c/c-1", **{"sec-fetch-site": "cross-site"})
     assert response.status_code == 200

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import json
 import re
+from html import unescape
 
 import pytest
 
 from policies.model import Approval
 from review.model import CallState, ReviewState
 from tests.review.builders import NOW, refund
-from tests.review.console.builders import House
+from tests.review.console.builders import House, hidden_fields
 from tests.review.console.test_render import Tags
 from tests.review.hostile import ALL
 
@@ -149,6 +151,53 @@ def test_p05_a_call_in_doubt_has_a_form_to_resolve_it(house: House) -> None:
     assert browser.decide("resolve", comment="x").status_code == 422
     assert browser.decide("resolve", found="did_not_happen", comment="not in the ledger").status_code == 303
     assert house.world.call.resolution == "did_not_happen: not in the ledger"
+
+
+def test_a_yes_that_does_not_settle_the_question_is_not_called_an_approval(house: House) -> None:
+    house.world.park(approval=Approval(teams=("finance", "legal")))
+    browser = house.logged_in()
+    response = browser.decide("approve")
+    assert response.headers["location"] == "/c/c-1?did=agreed"
+    assert "Others must still agree" in browser.get(response.headers["location"]).text
+    assert house.logged_in("carol").decide("approve").headers["location"] == "/c/c-1?did=approved"
+
+
+def sent_by_the_decision_form(html: str) -> dict[str, str]:
+    """What a browser sends with the bar's buttons: fields inside the form, and fields elsewhere that name it."""
+    inside = re.search(r'<form id="decide".*?</form>', html, re.DOTALL)
+    assert inside is not None
+    named = re.findall(r'<textarea[^>]* name="(\w+)" form="decide"[^>]*>(.*?)</textarea>', html, re.DOTALL)
+    return {**hidden_fields(inside[0]), **{name: unescape(text) for name, text in named}}
+
+
+@pytest.mark.parametrize(("act", "state"), [("approve", ReviewState.SPENDABLE), ("reject", ReviewState.REJECTED)])
+def test_a_call_with_long_arguments_can_be_decided(house: House, act: str, state: ReviewState) -> None:
+    arguments = {"amount": 250, "text": "z" * 200_000}
+    house.world.park(refund(proposed={"arguments": arguments, "input_responses": None}))
+    browser = house.logged_in()
+    form = {**sent_by_the_decision_form(browser.get("/c/c-1").text), "comment": "read to its end"}
+    assert browser.post(f"/c/c-1/{act}", form).status_code == 303
+    assert house.world.review.state is state
+
+
+def test_p07_long_arguments_can_be_changed_as_long_as_a_form_can_carry_them(house: House) -> None:
+    arguments = {"amount": 250, "text": "z" * 200_000}
+    house.world.park(refund(proposed={"arguments": arguments, "input_responses": None}))
+    browser = house.logged_in()
+    shown = browser.decide("preview", arguments=json.dumps({**arguments, "amount": 150}), comment="half of it")
+    form = sent_by_the_decision_form(shown.text)
+    assert json.loads(form["arguments"])["amount"] == 150
+    assert "half of it" in shown.text
+    assert browser.post("/c/c-1/edit", {**form, "comment": "half of it"}).status_code == 303
+    assert house.world.review.state is ReviewState.SPENDABLE
+
+
+def test_arguments_too_long_for_a_form_are_not_offered_for_changing(house: House) -> None:
+    house.world.park(refund(proposed={"arguments": {"text": "%" * 400_000}, "input_responses": None}))
+    html = house.logged_in().get("/c/c-1").text
+    assert "Too long to be changed on this page" in html
+    assert 'id="draft"' not in html
+    assert "/approve" in html
 
 
 def test_who_may_not_decide_is_told_why_and_has_no_button(house: House) -> None:

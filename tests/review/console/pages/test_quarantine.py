@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from audit.entry import EntryKind
+from policies.model import Approval
 from review.model import CallState, ReviewState
 from tests.review.builders import held_output, refund
 from tests.review.console.builders import House
@@ -35,6 +36,15 @@ def test_release_and_destroy_need_a_reason(house: House) -> None:
         assert browser.decide(act, page="/q").status_code == 422
     assert browser.decide("release", page="/q", comment="a test key").headers["location"] == "/q/c-1?did=released"
     assert house.world.call.state is CallState.RELEASED
+
+
+def test_a_yes_that_does_not_let_the_output_go_is_not_called_a_release(house: House) -> None:
+    house.world.park(held_output(), Approval(quorum={"": 2}))
+    browser = house.logged_in("sam")
+    response = browser.decide("release", page="/q", comment="a test key")
+    assert response.headers["location"] == "/q/c-1?did=agreed"
+    assert "Others must still agree" in browser.get(response.headers["location"]).text
+    assert house.world.call.state is CallState.QUARANTINED
 
 
 def test_destroying_leaves_nothing_to_show(house: House) -> None:
