@@ -115,6 +115,7 @@ def walk(
 
 _new = tuple.__new__  # a NamedTuple's own constructor costs twice as much
 _DATA, _STRING = Role.DATA, Form.STRING
+_SINGLE = (Role.OPAQUE, Role.MEASURE)  # one value each: a list of them is no such thing, and is looked through
 
 
 class _Walker:
@@ -140,7 +141,7 @@ class _Walker:
             self.object(value, path, member, depth)
         elif isinstance(value, list):
             self._enter(len(value), depth)
-            item_member = ANYTHING if member.is_root else member
+            item_member = ANYTHING if member.is_root or member.role in _SINGLE else member
             for index, item in enumerate(value):
                 self.value(item, (*path, index), context, item_member, depth + 1)
         elif value is None or isinstance(value, bool):

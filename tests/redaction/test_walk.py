@@ -48,6 +48,15 @@ def test_protocol_words_are_identifiers_and_opaque_values_are_kept_apart() -> No
     assert [leaf.text for leaf in walk_of.opaque] == ["abc"]
 
 
+def test_a_list_of_opaque_values_or_measures_is_neither_and_is_looked_through() -> None:
+    """One opaque value is short; a list of them would be a way past the inspector of any length."""
+    words, number = Leaf(("result", "nextCursor", 0), "abc", "nextCursor", Role.DATA, Form.STRING), 4111111111111111
+    walk_of = walked(result(nextCursor=["abc"]) | {"params": {"progress": [number]}})
+    assert words in walk_of.leaves
+    assert str(number) in [leaf.text for leaf in walk_of.leaves]
+    assert walk_of.opaque == []
+
+
 def test_json_in_a_string_is_walked_into_and_remembered() -> None:
     walk_of = walked({"a": json_text({"b": json_text(["deep"])})})
     inner = ("a", Inner.JSON, "b", Inner.JSON)
