@@ -30,6 +30,7 @@ FIELD_KIND = "field"
 FIELD_DETECTOR = "field_rule"
 SAME_KIND = "same"
 FIELD_TEXT_CHARS_MIN = 4
+FIELD_DIGITS_MIN = 4
 NESTED_TEXT_CHARS_MIN = 8
 
 
@@ -57,6 +58,7 @@ class Origin(NamedTuple):
     kind: str
     reason: str
     is_field_rule: bool
+    is_short_number: bool = False  # looked for as a number, not as a part of another one
 
 
 @dataclass(slots=True)
@@ -88,11 +90,15 @@ def plan_fields(plan: Plan, meant: Iterable[Meant], can_remove: Callable[[Path],
             plan.allowed.add(one.path)
         elif one.path not in wanted or strictest(do, wanted[one.path][0]) is not wanted[one.path][0]:
             wanted[one.path] = (do, one)
+    goes = {path for path, (do, one) in wanted.items() if do is not Do.QUARANTINE and one.value is not None}
     for path, (do, one) in wanted.items():
-        _plan_field(plan, path, do, one, can_remove)
+        # What goes with a value above it is not a change of its own.
+        _plan_field(plan, path, do, one, can_remove, is_moot=bool(path) and is_below(path[:-1], goes))
 
 
-def _plan_field(plan: Plan, path: Path, do: Do, one: Meant, can_remove: Callable[[Path], bool]) -> None:
+def _plan_field(
+    plan: Plan, path: Path, do: Do, one: Meant, can_remove: Callable[[Path], bool], *, is_moot: bool
+) -> None:
     rule, kind, reason, keep_last = one.rule, SAME_KIND, "the value is not the call's own", 0
     if isinstance(rule, FieldRule):
         kind, reason, keep_last = FIELD_KIND, rule.reason or "withheld by an output rule", rule.keep_last
@@ -105,9 +111,10 @@ def _plan_field(plan: Plan, path: Path, do: Do, one: Meant, can_remove: Callable
     edited = on_value(one.value, do, keep_last)
     if edited is not REMOVED and type(edited) is type(one.value) and edited == one.value:
         return
-    plan.edits.values[path] = edited
     plan.seen.append(Seen(path, kind, FIELD_DETECTOR, None))
-    plan.changes.append(Change(path, kind, do, reason))
+    if not is_moot:
+        plan.edits.values[path] = edited
+        plan.changes.append(Change(path, kind, do, reason))
     _note_taken_out(plan, one.value, Origin(kind, reason, is_field_rule=True), FIELD_TEXT_CHARS_MIN)
 
 
@@ -139,8 +146,9 @@ def _note_taken_out(plan: Plan, value: Any, origin: Origin, chars_min: int) -> N
             _note_taken_out(plan, child, origin, NESTED_TEXT_CHARS_MIN)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         text = number_text(value)
-        if len(text) >= NUMBER_DIGITS_MIN:
-            _take_out(plan, text, origin)
+        digits = sum(map(str.isdigit, text))
+        if digits >= FIELD_DIGITS_MIN:
+            _take_out(plan, text, origin._replace(is_short_number=digits < NUMBER_DIGITS_MIN))
 
 
 def _take_out(plan: Plan, text: str, origin: Origin) -> None:

@@ -24,7 +24,7 @@ from jsonpath_ng.ext.parser import parse
 from jsonpath_ng.jsonpath import Child, Descendants, Fields, Index, Root
 
 from policies.model import Do, FieldRule, SameRule
-from redaction.paths import Inner, Path, normal_name
+from redaction.paths import Inner, Path, Step, normal_name
 from redaction.shape import ANYTHING, PLAIN, Member, Role, Zone, member_of, start
 from redaction.walk import Form, Leaf, Unreadable, Walked
 
@@ -65,6 +65,10 @@ def compile_rules(rules: Iterable[AnyRule]) -> CompiledRules:
             expression = parse(rule.path)
         except (JSONPathError, ValueError, TypeError, AttributeError) as error:
             raise FieldRuleInvalid(f"the path of an output rule cannot be read: {rule.path!r}") from error
+        if _starts_again(expression):
+            raise FieldRuleInvalid(
+                f"the path of an output rule has a $ in its middle, make it two rules: {rule.path!r}"
+            )
         name, chain = _only_name(expression), _chain(expression)
         if name is not None:
             compiled.by_name.setdefault(normal_name(name), []).append(rule)
@@ -98,12 +102,12 @@ def find(compiled: CompiledRules, walked: Walked, message: Any) -> Iterator[Mean
 def refuse_unreachable(compiled: CompiledRules, leaves: Sequence[Leaf]) -> None:
     """Look at the redacted message for fields nobody could take out.
 
-    Raises: Unreadable, where a text that is not JSON holds a rule's field as a quoted key with anything but [REDACTED].
+    Raises: Unreadable, where a text or a key holds a rule's field as a quoted key with anything but [REDACTED].
     """
     if not compiled.last_names:
         return
     for leaf in leaves:
-        if leaf.form is not Form.STRING or ":" not in leaf.text:
+        if leaf.form is Form.NUMBER or ":" not in leaf.text:
             continue
         for quoted in _QUOTED_KEY.finditer(leaf.text):
             if normal_name(quoted["key"]) in compiled.last_names:
@@ -118,10 +122,21 @@ _QUOTED_KEY = re.compile(
 
 def _matches(expression: JSONPath, rule: AnyRule, value: Any) -> list[tuple[Path, Any]]:
     try:
-        return [(_steps(match.full_path), match.value) for match in expression.find(value)]
+        return [(_in_place(_steps(match.full_path), value), match.value) for match in expression.find(value)]
     except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
         # A filter compared what cannot be compared: the tool chose the types.
         raise Unreadable(f"the output rule {rule.path!r} could not be applied to this output") from error
+
+
+def _in_place(steps: Path, value: Any) -> Path:
+    """The steps with indices counted from the end (`[-1]`) turned into those counted from the start."""
+    if all(not isinstance(step, int) or step >= 0 for step in steps):
+        return steps
+    placed: list[Step] = []
+    for step in steps:
+        placed.append(step + len(value) if isinstance(step, int) and step < 0 else step)
+        value = value[placed[-1]]
+    return tuple(placed)
 
 
 def _allowed(meant: Meant, message: Any) -> Meant:
@@ -185,7 +200,20 @@ def _last_names(expression: JSONPath) -> tuple[str, ...]:
             return tuple(name for name in names if name != "*")
         case Child(right=right) | Descendants(right=right):
             return _last_names(right)
-    return ()
+    return tuple(name for part in _parts(expression) for name in _last_names(part))  # `a|b`, `a where b`
+
+
+def _starts_again(expression: JSONPath, *, is_first: bool = True) -> bool:
+    """True for `$.a|$.b`: jsonpath-ng takes it for `$.(a|$).b`, which nobody means and which leaves `a` where it is."""
+    if isinstance(expression, Root):
+        return not is_first
+    return any(_starts_again(part, is_first=is_first and place == 0) for place, part in enumerate(_parts(expression)))
+
+
+def _parts(expression: JSONPath) -> tuple[JSONPath, ...]:
+    """The two sides of whatever has two."""
+    sides = getattr(expression, "left", None), getattr(expression, "right", None)
+    return tuple(side for side in sides if isinstance(side, JSONPath))
 
 
 def _steps(full_path: JSONPath) -> Path:

@@ -152,12 +152,18 @@ class _Inspector:
 
     def _homes(self) -> set[Path]:
         """Where paths of the record begin: at structuredContent, and at a text that is the output or its twin."""
-        structured, home = _structured(self.message), STRUCTURED
-        if isinstance(structured, dict) and list(structured) == ["result"]:  # wrapped by an SDK
-            structured, home = structured["result"], (*STRUCTURED, "result")
+        structured = whole = _structured(self.message)
+        home: Path = ()
+        if isinstance(whole, dict) and list(whole) == ["result"]:  # wrapped by an SDK
+            structured, home = whole["result"], ("result",)
+        homes: set[Path] = {STRUCTURED + home}
         blocks = {path: document for path, document in self.documents.items() if _is_text_block(path)}
-        twins = [path for path, document in blocks.items() if len(blocks) == 1 or document == structured]
-        return {home, *((*path, Inner.JSON) for path in twins)}
+        for path, document in blocks.items():
+            if home and document == whole:
+                homes.add((*path, Inner.JSON, *home))
+            elif len(blocks) == 1 or document == structured:
+                homes.add((*path, Inner.JSON))
+        return homes
 
     def _refuse_misfit(self, message: Any, still_valid: Callable[[Any], bool] | None) -> None:
         """Raises: Unreadable, if a changed structuredContent no longer is what the tool's outputSchema promises."""

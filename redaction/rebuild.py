@@ -2,7 +2,8 @@
 
 Rules of this module:
 * The message that came is never changed: what an edit touches is copied on the way down, the rest is shared.
-* An edit above makes edits below it moot.
+* An edit above makes edits below it moot. Any other edit that finds no place raises `Unreadable`: what was promised to
+  be taken out would be delivered.
 * A document inside a string is written again only if something in it changed; a text that was not touched keeps its
   spelling to the last blank.
 """
@@ -16,6 +17,7 @@ from typing import Any
 from redaction.embedded import JsonCodec, encode_text
 from redaction.operators import REDACTED, REMOVED, Edited
 from redaction.paths import Inner, Path, Step
+from redaction.walk import Unreadable
 
 
 @dataclass(slots=True)
@@ -71,27 +73,37 @@ class _Builder:
 
     def _object(self, value: dict[str, Any], node: _Node, path: Path) -> dict[str, Any]:
         built: dict[str, Any] = {}
+        numbers: dict[str, int] = {}  # of the last member under one redacted key
+        missed = len(node.children)
         for key, child in value.items():
             below = node.children.get(key)
             if below is None:
-                built[_free(key, built)] = child
-            elif below.edited is not REMOVED:
-                built[_free(below.new_key or key, built)] = self.value(child, below, (*path, key))
+                built[_free(key, built, numbers)] = child
+                continue
+            missed -= 1
+            if below.edited is not REMOVED:
+                built[_free(below.new_key or key, built, numbers)] = self.value(child, below, (*path, key))
+        _refuse_missed(missed)
         return built
 
     def _list(self, value: list[Any], node: _Node, path: Path) -> list[Any]:
         built = []
+        missed = len(node.children)
         for index, child in enumerate(value):
             below = node.children.get(index)
             if below is None:
                 built.append(child)
-            elif below.edited is not REMOVED:
+                continue
+            missed -= 1
+            if below.edited is not REMOVED:
                 built.append(self.value(child, below, (*path, index)))
+        _refuse_missed(missed)
         return built
 
     def _inside(self, node: _Node, path: Path) -> str:
         """A string with a document in it, written again."""
-        (step, below), *_ = node.children.items()
+        (step, below), *others = node.children.items()
+        _refuse_missed(len(others) + (path not in self.documents))
         inner = (*path, step)
         changed = self.value(self.documents[path], below, inner)
         if step is Inner.TEXT:
@@ -99,8 +111,18 @@ class _Builder:
         return REDACTED if below.is_edited and changed == REDACTED else self.codec.write(changed)
 
 
-def _free(key: str, taken: Mapping[str, Any]) -> str:
+def _refuse_missed(count: int) -> None:
+    """Raises: Unreadable."""
+    if count:
+        raise Unreadable("something that was to be redacted was not found again")
+
+
+def _free(key: str, taken: Mapping[str, Any], numbers: dict[str, int]) -> str:
     """The key, or the key with a number where a redacted key would hide another member."""
     if key not in taken:
         return key
-    return next(candidate for n in range(2, len(taken) + 3) if (candidate := f"{key} {n}") not in taken)
+    number = numbers.get(key, 1) + 1
+    while (candidate := f"{key} {number}") in taken:
+        number += 1
+    numbers[key] = number
+    return candidate

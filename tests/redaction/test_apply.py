@@ -113,12 +113,22 @@ def test_sameness_is_that_of_json(expected: Any, value: Any, is_same: bool) -> N
         ("****", set()),
         ("REDACTED", set()),
         (1234567, {"1234567"}),
-        (123456, set()),
+        (123456, {"123456"}),
+        (12.34, {"12.34"}),
+        (123, set()),
         ({"a": "short", "b": ["long enough"], "c": True}, {"long enough"}),
     ],
 )
 def test_what_a_field_rule_takes_out_is_noted_for_the_second_look(value: Any, noted: set[str]) -> None:
     assert set(with_fields((FieldRule("$.a", Do.REPLACE), ("a",), value)).taken_out) == noted
+
+
+def test_what_goes_with_a_value_above_it_is_no_change_of_its_own_and_is_looked_for_all_the_same() -> None:
+    above, below = FieldRule("$.a", Do.REPLACE, "r"), FieldRule("$..ssn", Do.REMOVE, "s")
+    planned = with_fields((below, ("a", "ssn"), "5369"), (above, ("a",), {"ssn": "5369"}))
+    assert planned.edits.values == {("a",): "[REDACTED]"}
+    assert planned.changes == [Change(("a",), "field", Do.REPLACE, "r")]
+    assert planned.taken_out.keys() == {"5369"}
 
 
 def test_hits_are_noted_whatever_their_length() -> None:

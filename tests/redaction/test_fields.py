@@ -131,3 +131,26 @@ def test_an_allowing_rule_looks_for_nothing_in_other_text() -> None:
 )
 def test_members_of_the_tools_own_objects_can_be_removed(path: Path, removable: bool) -> None:
     assert is_removable(result("x"), path) is removable
+
+
+@pytest.mark.parametrize("path", ["$.a[-1]", "$.a[-1:]", "$..a[-1]"])
+def test_an_index_from_the_end_means_the_item_it_names(path: str) -> None:
+    assert set(meant(result(structured={"a": ["x", "abc"]}), path)) == {(*STRUCTURED, "a", 1)}
+
+
+@pytest.mark.parametrize("path", ["$.a|$.b", "$..a|$..b", "$.a + $.b", "$.a where $.b"])
+def test_a_path_that_begins_again_in_its_middle_is_refused(path: str) -> None:
+    with pytest.raises(FieldRuleInvalid, match="make it two rules"):
+        compile_rules([replace(path)])
+
+
+def test_names_joined_by_a_bar_are_all_meant_and_all_looked_for_in_other_text() -> None:
+    assert meant(result(structured={"a": 1, "b": 2}), "$.(a|b)") == [(*STRUCTURED, "a"), (*STRUCTURED, "b")]
+    assert compile_rules([replace("$.(a|b)")]).last_names == {"a", "b"}
+
+
+def test_a_document_in_a_key_cannot_be_reached_and_is_refused() -> None:
+    compiled = compile_rules([replace("$..ssn")])
+    walked = walk(result(structured={json_text({"ssn": "x"}): 1}), codec=CODEC, limits=WalkLimits())
+    with pytest.raises(Unreadable, match="not JSON"):
+        refuse_unreachable(compiled, walked.leaves)

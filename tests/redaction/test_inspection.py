@@ -423,3 +423,53 @@ def test_redaction_that_does_not_come_to_an_end_is_quarantined() -> None:
 def test_a_message_of_an_odd_shape_is_inspected_all_the_same(look: Look, message: Any) -> None:
     inspection = look(message, still_valid=lambda value: False)
     assert (inspection.outcome, SSN in repr(inspection)) == (Outcome.REDACT, False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        result(nextCursor=[f"SSN {SSN}"]),
+        {"jsonrpc": "2.0", "id": [SSN], "result": {}},
+        {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": [[SSN]], "progress": 1}},
+    ],
+)
+def test_p08_a_list_where_the_protocol_has_an_opaque_value_is_inspected(look: Look, message: Any) -> None:
+    inspection = look(message)
+    assert inspection.outcome is Outcome.REDACT
+    assert SSN not in json_text(inspection.message)
+
+
+@pytest.mark.parametrize("path", ["$.rows[-1]", "$..rows[-1]", "$.rows[1]"])
+@pytest.mark.parametrize("value", ["abc", True, 42])
+def test_p08_what_is_said_to_be_redacted_is_redacted_also_counted_from_the_end(
+    look: Look, path: str, value: Any
+) -> None:
+    inspection = look(twin({"rows": ["x", value]}), fields(replace(path)))
+    assert inspection.message["result"]["structuredContent"] == {"rows": ["x", "[REDACTED]"]}
+    assert [one.path for one in inspection.redactions] == ["response.rows[1]"]
+
+
+def test_a_number_a_field_rule_takes_out_stands_nowhere_in_words(look: Look) -> None:
+    message = result("Ann earns 120000 a year, since 2019.", structured={"salary": 120000})
+    inspection = look(message, fields(replace("$..salary")))
+    assert inspection.message["result"]["content"][0]["text"] == "Ann earns [REDACTED] a year, since 2019."
+
+
+def test_a_field_inside_one_that_is_taken_out_is_not_counted_twice(look: Look) -> None:
+    rules = fields(remove("$..ssn"), replace("$.customer"))
+    inspection = look(twin({"customer": {"ssn": "5369", "n": 1}}), rules)
+    assert [(one.path, one.action) for one in inspection.redactions] == [
+        ("response.customer", "replaced with [REDACTED]")
+    ]
+    assert inspection.message == twin({"customer": "[REDACTED]"})
+
+
+def test_twins_of_a_structure_with_one_member_called_result_are_told_once(look: Look) -> None:
+    inspection = look(twin({"result": {"ssn": "5369"}}), fields(replace("$..ssn")))
+    assert [one.path for one in inspection.redactions] == ["response.ssn"]
+
+
+def test_measurements_are_no_cards(look: Look) -> None:
+    """Digits after a decimal point: embeddings and coordinates pass as the numbers they are."""
+    vector = [41.4099999999999997, 0.4111111111111111, -0.6011111111111117]
+    assert look(result(structured={"embedding": vector})).outcome is Outcome.ALLOW

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 from copy import deepcopy
+from time import process_time
 from typing import Any
+
+import pytest
 
 from redaction.operators import REMOVED
 from redaction.paths import Inner, Path
 from redaction.rebuild import Edits, rebuild
+from redaction.walk import Unreadable
 from tests.redaction.builders import CODEC
 
 
@@ -67,3 +71,18 @@ def test_text_in_base64_is_encoded_again() -> None:
     documents = {("a",): '{"x": 1}', ("a", Inner.TEXT): {"x": 1}}
     built = rebuilt({"a": encoded}, {("a", Inner.TEXT, Inner.JSON, "x"): "z"}, documents=documents)
     assert base64.b64decode(built["a"]) == b'{"x":"z"}'
+
+
+@pytest.mark.parametrize("path", [("a", "x"), ("b", 2), ("b", -1), ("b", 0, "c"), ("d", Inner.JSON, "e"), ("f", "g")])
+def test_an_edit_that_finds_no_place_is_refused(path: Path) -> None:
+    message = {"a": {"y": 1}, "b": [1, 2], "d": "text", "f": None}
+    with pytest.raises(Unreadable, match="not found again"):
+        rebuilt(message, {path: "[REDACTED]"})
+
+
+def test_thousands_of_keys_that_become_one_take_no_longer_each() -> None:
+    keys: dict[Path, str] = {(f"u{number}@b.co",): "[REDACTED]" for number in range(20_000)}
+    started = process_time()
+    built = rebuild({f"u{number}@b.co": 1 for number in range(20_000)}, Edits({}, keys), {}, CODEC)
+    assert (len(built), list(built)[-1]) == (20_000, "[REDACTED] 20000")
+    assert process_time() - started < 2  # looking for a free number from the start each time: a minute
