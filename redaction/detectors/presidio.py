@@ -10,7 +10,7 @@ Rules of this module:
 * Differences from Presidio, all documented in docs/inspection.md and tested: texts that are exactly a date, an ISO
   8601 time or a UUID are not looked at; addresses at private-use domains (`.internal`, `.local` …) count as e-mail;
   the sample SSN 123-45-6789 counts; US_PASSPORT and US_ITIN have narrower context words; a JSON number is a phone
-  number only under a telling key.
+  number only under a telling key, and the digits after its decimal point are nothing.
 """
 
 from __future__ import annotations
@@ -227,7 +227,10 @@ class PresidioDetector:
             found = _without_contained(reader.find(text))
         except TimeoutError as error:
             raise DetectorGaveUp(f"the pattern of {reader.kind} took longer than {PATTERN_SEC_MAX} s") from error
+        point = text.find(".") if is_number else -1
         for start, end, raw in found:
+            if 0 <= point < start:
+                continue  # the digits after a decimal point: one measurement in a dozen has the check digit of a card
             window = text[max(0, start - self._context_chars) : start] if self._context_chars else ""
             is_supported = self._has_context(reader, key, window)
             score = min(1.0, max(raw + CONTEXT_BOOST, CONTEXT_SCORE_MIN)) if is_supported else raw

@@ -93,6 +93,9 @@ def test_a_number_is_a_phone_or_an_old_card_only_under_a_telling_key() -> None:
     assert kinds("1234567812345670", is_number=True) == set()
     assert kinds("1234567812345670", "card", is_number=True) == {"CREDIT_CARD"}
     assert kinds("4111111111111111", is_number=True) == {"CREDIT_CARD"}
+    assert kinds("4111111111111111.0", is_number=True) == {"CREDIT_CARD"}
+    assert kinds("41.4099999999999997", is_number=True) == set()
+    assert kinds("0.4111111111111111", "card", is_number=True) == set()
 
 
 def test_kinds_and_regions_are_the_operators() -> None:
