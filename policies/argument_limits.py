@@ -1,8 +1,10 @@
 """The bounds within which arguments are checked against a schema; schema and arguments both being hostile (P14).
 
 Rules of this module:
-* One `Budget` per check. Every keyword costs by the size of what it looks at, every regular expression by the work it
-  could be made to do, every error message by its length (it repeats the value). Past the budget: `TooMuch`.
+* One `Budget` per check, larger for larger arguments: a few values cannot make a schema that refers to itself work for
+  seconds. Every keyword costs by the size of what it looks at, every reference by how far it leads, every regular
+  expression by the work it could be made to do, every error message by its length (it repeats the value). Past the
+  budget: `TooMuch`.
 * A regular expression whose work cannot be bounded is not run; what it says is left to the tool.
 * `refusal` finds, before a schema is ever used, what would make it unusable or costly beyond the budget's sight.
 """
@@ -19,7 +21,10 @@ from typing import Any
 from policies.regex_work import work
 
 STEPS_MAX = 100_000
-SIZE_PER_STEP = 8
+STEPS_MIN = 10_000  # what any arguments may cost, however small
+STEPS_PER_VALUE = 50
+CHARS_PER_VALUE = 200  # so much text counts as one value more
+SIZE_PER_STEP = 4
 MESSAGE_CHARS_PER_STEP = 100
 PATTERN_WORK_MAX = 2_000_000
 PATTERN_WORK_PER_STEP = 50
@@ -48,6 +53,22 @@ class Budget:
     def spend_on(self, *things: Any) -> None:
         """A step, and more for long lists and maps. Raises: TooMuch."""
         self.spend(1 + sum(len(thing) // SIZE_PER_STEP for thing in things if isinstance(thing, list | dict)))
+
+
+def budget_for(arguments: Any) -> Budget:
+    """The budget for checking these: in proportion to how many values they hold, between two bounds."""
+    steps = STEPS_MIN
+    waiting = [arguments]
+    while waiting and steps < STEPS_MAX:
+        one = waiting.pop()
+        steps += STEPS_PER_VALUE
+        if isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+        elif isinstance(one, str):
+            steps += len(one) // CHARS_PER_VALUE * STEPS_PER_VALUE
+    return Budget(min(steps, STEPS_MAX))
 
 
 budget: ContextVar[Budget] = ContextVar("budget")

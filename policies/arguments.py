@@ -24,6 +24,7 @@ from policies.argument_limits import (
     TooMuch,
     additional,
     budget,
+    budget_for,
     found,
     has_twins,
     in_one_dialect,
@@ -130,7 +131,7 @@ def _compile(schema: Mapping[str, Any]) -> Check:
 
     def first_misfit(arguments: Mapping[str, Any]) -> ArgumentsInvalid | None:
         try:
-            error = _first_error(validator, arguments, Budget())
+            error = _first_error(validator, arguments, budget_for(arguments))
         except (TooMuch, RecursionError, OverflowError):
             return ArgumentsInvalid("checking them against the schema takes too much work")
         except Unresolvable:
@@ -158,6 +159,7 @@ def _bounded(draft: str) -> Callable[..., Any]:
 
     base = getattr(validators, draft)
     keywords = {name: _counted(keyword) for name, keyword in {**base.VALIDATORS, **_KEYWORDS}.items()}
+    keywords |= {name: _referring(keywords[name]) for name in _REFERENCES if name in keywords}
     extended: Callable[..., Any] = validators.extend(base, keywords)  # type: ignore[no-untyped-call]  # untyped there
     return extended
 
@@ -174,6 +176,14 @@ def _counted(keyword: Keyword) -> Keyword:
             yield error
 
     return counted
+
+
+def _referring(keyword: Keyword) -> Keyword:
+    def referring(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        budget.get().spend(1 + value.count("/") // 2 if isinstance(value, str) else 1)
+        yield from keyword(validator, value, instance, schema) or ()
+
+    return referring
 
 
 def _error(message: str) -> Any:
@@ -223,6 +233,7 @@ def _unique_items(validator: Any, wanted: Any, instance: Any, schema: Any) -> It
         yield _error("twins")
 
 
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _KEYWORDS: Mapping[str, Keyword] = {
     "pattern": _pattern,
     "patternProperties": _pattern_properties,

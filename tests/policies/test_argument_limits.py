@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from policies.argument_limits import (
     DEPTH_MAX,
     NODES_MAX,
+    STEPS_MAX,
+    STEPS_MIN,
     Budget,
     TooMuch,
     additional,
     budget,
+    budget_for,
     found,
     has_twins,
     in_one_dialect,
@@ -43,7 +46,21 @@ def test_long_lists_and_maps_cost_more() -> None:
     steps.spend_on("x" * 10_000, 5, None)
     assert steps.left == 999
     steps.spend_on([0] * 80, dict.fromkeys(range(80)))
-    assert steps.left == 999 - 21
+    assert steps.left == 999 - 41
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [
+        ({}, STEPS_MIN + 50),
+        ({"a": 1, "b": [2, {"c": 3}]}, STEPS_MIN + 6 * 50),
+        ({"a": "x" * 1_000}, STEPS_MIN + 7 * 50),
+        ({"a": [0] * 5_000}, STEPS_MAX),
+        ({"a": "x" * 1_000_000}, STEPS_MAX),
+    ],
+)
+def test_the_budget_is_in_proportion_to_the_arguments(arguments: Any, steps: int) -> None:
+    assert budget_for(arguments).left == steps
 
 
 def test_a_pattern_is_looked_for_and_its_work_is_paid_for(steps: Budget) -> None:
@@ -60,7 +77,7 @@ def test_what_cannot_be_run_within_bounds_is_left_to_the_tool(pattern: str) -> N
 
 
 def test_additional_keys_are_those_nothing_speaks_of() -> None:
-    schema = {"properties": {"a": {}}, "patternProperties": {"^x-": {}}}
+    schema: dict[str, Any] = {"properties": {"a": {}}, "patternProperties": {"^x-": {}}}
     assert additional({"a": 1, "x-b": 2, "c": 3}, schema) == ["c"]
 
 

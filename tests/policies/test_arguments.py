@@ -284,3 +284,23 @@ def test_a_schema_is_compiled_once_by_object_and_by_content() -> None:
     for _ in range(100):
         check({"a": 1}, {"title": "only here", **with_property({"type": "integer"})})
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("word", ["allOf", "anyOf", "oneOf"])
+def test_p14_small_arguments_never_cost_much_whatever_the_schema_says(word: str) -> None:
+    """A schema that doubles at every reference took ten seconds, with the gate's loop standing still, for one value."""
+    parts: dict[str, Any] = {f"n{i}": {word: [{"$ref": f"#/$defs/n{i + 1}"}] * 2} for i in range(30)}
+    schema = {"$defs": {**parts, "n30": word == "allOf"}, "$ref": "#/$defs/n0"}
+    misfit({}, schema)  # compiled
+    began = time.process_time()
+    assert "takes too much work" in str(misfit({"a": 1}, schema))
+    assert time.process_time() - began < 1.5
+
+
+def test_large_honest_arguments_are_checked_whole() -> None:
+    row = {"type": "object", "properties": {f"c{n}": {"type": "integer"} for n in range(10)}, "required": ["c0"]}
+    schema = {"$defs": {"row": row}, **with_property({"items": {"$ref": "#/$defs/row"}})}
+    rows: list[Any] = [{f"c{n}": n for n in range(10)} for _ in range(3_000)]
+    check({"a": rows}, schema)
+    rows[-1]["c9"] = "x"
+    assert "$.a[2999].c9" in str(misfit({"a": rows}, schema))

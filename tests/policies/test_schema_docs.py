@@ -87,6 +87,7 @@ def test_limits_on_the_page_are_the_limits() -> None:
         f"brackets {condition_tokens.NESTING_MAX} deep",
         f"{arguments.SCHEMA_CHARS_MAX:,} characters",
         f"{argument_limits.STEPS_MAX:,} steps",
+        f"where they hold few values, {argument_limits.STEPS_MIN:,}",
     ):
         assert limit in re.sub(r"\s+", " ", PAGE), limit
 
