@@ -146,9 +146,15 @@ class McpExchange:
     async def _from_stream(self, reply: Reply) -> Dispatched:
         self.reply.as_events = True
         self._upstream_reply = reply
-        ask = asks(self._shared, self._link.session, self._link, self.request.revision, self.over)
+        session = self._link.session
         relay = Relay(
-            self._shared, self.call, self.reply, revision=self.request.revision, ask=ask, scale=self.request.scale
+            self._shared,
+            self.call,
+            self.reply,
+            revision=self.request.revision,
+            ask=asks(self._shared, session, self._link, self.request.revision, self.over),
+            scale=self.request.scale,
+            session=session,
         )
         if self.reply.accepts_events and self._telling is None:
             parking = self._shared.config.parking

@@ -124,6 +124,7 @@ class McpDoor:
     async def _serve(self, scope: Scope, receive: Receive, reply: AgentReply, place: Place) -> None:
         server = _server_of(scope["path"])
         if server is None:
+            self._refused(None, "", "no such path", 404)
             await _error(reply, 404, "There is nothing here; MCP servers are at /mcp/<server>.")
             return
         agent: Agent | None = None

@@ -77,7 +77,9 @@ class Noted:
         self._call = call_of(asked, server, agent, session.id if session is not None else None, None)
         ended = session.ended if session is not None else reply.left
         ask = asks(shared, session, self._link, asked.revision, ended)
-        self._relay = Relay(shared, self._call, reply, revision=asked.revision, ask=ask, scale=asked.scale)
+        self._relay = Relay(
+            shared, self._call, reply, revision=asked.revision, ask=ask, scale=asked.scale, session=session
+        )
 
     async def serve(self) -> None:
         """Send it and answer it. Raises: StoreDown, TooManySessions."""

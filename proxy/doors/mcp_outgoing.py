@@ -54,7 +54,7 @@ class AgentRequest:
         return self.revision.era is Era.MODERN
 
 
-def take_ticket(request: Request, headers: McpHeaders) -> tuple[Request, str | None]:
+def take_ticket(request: Request, headers: McpHeaders, *, modern: bool = False) -> tuple[Request, str | None]:
     """The request without our own additions, and the ticket presented with it.
 
     Raises: WireRefusal (BAD_ARGUMENTS).
@@ -65,7 +65,7 @@ def take_ticket(request: Request, headers: McpHeaders) -> tuple[Request, str | N
     ticket = request.meta[TICKET_META]
     if not isinstance(ticket, str) or (by_header is not None and by_header != ticket):
         why = f"_meta[{TICKET_META!r}] is not a string, or the header {TICKET_HEADER} says another ticket"
-        raise WireRefusal(Why.BAD_ARGUMENTS, why, id=request.id)
+        raise WireRefusal(Why.BAD_ARGUMENTS, why, id=request.id, modern=modern)
     meta = {name: value for name, value in request.meta.items() if name != TICKET_META}
     params = {name: value for name, value in request.params.items() if name != "_meta"}
     if meta:

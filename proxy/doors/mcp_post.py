@@ -139,8 +139,10 @@ class Posts:
             return None, unknown
 
     def _asked(self, inbound: Inbound, message: Request, found: mcp.Inbound, session: Session | None) -> AgentRequest:
-        request, ticket = take_ticket(message, found.headers)
+        request, ticket = take_ticket(message, found.headers, modern=found.era is Era.MODERN)
         token = request.meta.get("progressToken")
+        if token is not None and session is not None:
+            session.tokens.add(token)
         assert found.method is not None
         return AgentRequest(
             request=request,

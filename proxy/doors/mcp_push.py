@@ -1,7 +1,8 @@
 """The GET stream: what a tool server says unasked, and what it says again to an agent that resumes a stream.
 
 Rules of this module:
-* Every message on it is inspected. Its event ids and `retry` pass; `Last-Event-ID` goes to the server.
+* Every message on it is inspected. Its event ids and `retry` pass; `Last-Event-ID` goes to the server if it came on a
+  stream of this session, else it is refused: some servers replay whatever stream an id is of (S7).
 * A response on it must be to a judged call of this session: one that still waits gets it and its answer is written
   here; one already answered is inspected again under its own rules; any other is refused and said in the record (S7).
 * One stream lasts as long as both sides hold it; comments of ours keep it warm.
@@ -27,6 +28,7 @@ from proxy.upstreams.base import Incoming, Reply, UpstreamFailed
 from proxy.wire import mcp_results
 from proxy.wire.mcp_headers import LAST_EVENT_ID_HEADER, McpHeaders
 from proxy.wire.mcp_methods import Revision
+from proxy.wire.refusals import Why, WireRefusal
 from redaction.model import Surface
 
 log = structlog.get_logger("interlock.mcp")
@@ -54,10 +56,12 @@ class Push:
         self._ask = asks(shared, session, self._link, revision, ended)
 
     async def serve(self) -> None:
-        """Open the server's stream and pass it on. Raises: StoreDown."""
+        """Open the server's stream and pass it on. Raises: StoreDown, WireRefusal."""
+        last_event_id = self._headers.lines.get(LAST_EVENT_ID_HEADER)
+        if last_event_id is not None and (self._session is None or last_event_id not in self._session.event_ids):
+            raise WireRefusal(Why.UNKNOWN_EVENT, f"{LAST_EVENT_ID_HEADER} names no event of a stream of this session")
         self._note("passed")
         headers = version_headers(self._revision) | {"accept": self._accept}
-        last_event_id = self._headers.lines.get(LAST_EVENT_ID_HEADER)
         if last_event_id is not None:
             headers[LAST_EVENT_ID_HEADER] = last_event_id
         resumed = self._resumed(last_event_id)
@@ -99,18 +103,15 @@ class Push:
         await self._ended()
 
     def _relay(self, resumed: McpExchange | None) -> Relay:
-        if resumed is None:
-            return Relay(
-                self._shared, self._call, self._reply, revision=self._revision, ask=self._ask, token_is_checked=False
-            )
         return Relay(
             self._shared,
-            resumed.call,
+            resumed.call if resumed is not None else self._call,
             self._reply,
             revision=self._revision,
             ask=self._ask,
-            scale=resumed.request.scale,
-            token_is_checked=resumed.request.scale is not None,
+            scale=resumed.request.scale if resumed is not None else None,
+            session=self._session,
+            tokens=self._session.tokens if self._session is not None else (),
         )
 
     async def _response(self, message: JsonObject, incoming: Incoming, relay: Relay) -> None:

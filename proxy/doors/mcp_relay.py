@@ -5,13 +5,15 @@ Rules of this module:
 * Notifications and requests of the server are dealt with here; a response is handed back to the caller, who knows what
   was asked. A message with both or neither is not a message and never comes this far (the upstream reads strictly).
 * A notification that inspection withholds leaves its event id behind, so that a resumed stream starts after it.
-* Progress that names a token the agent did not give with this request is dropped: it belongs to somebody else (S7).
+* Progress that names a token the agent did not give with this request (on a push stream: in this session) is dropped:
+  it belongs to somebody else (S7).
 * A request of the server becomes a judged call of its own (`mcp_questions`), and where the revision has no such thing
   it is refused (2026-07-28 basic/transports/streamable-http).
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Protocol
 
 import structlog
@@ -19,6 +21,7 @@ import structlog
 from policies.model import Direction, JsonObject, OutputRules, ToolCall
 from proxy.doors.mcp_answers import without_our_meta
 from proxy.doors.mcp_reply import AgentReply, ProgressScale
+from proxy.doors.mcp_sessions import Session
 from proxy.doors.mcp_shared import Shared, shown_method
 from proxy.upstreams.base import Incoming
 from proxy.wire import mcp_methods
@@ -46,7 +49,7 @@ class Asks(Protocol):
 class Relay:
     """From one stream of a tool server to one stream of an agent, under the output rules of one call."""
 
-    __slots__ = ("_ask", "_call", "_reply", "_revision", "_rules", "_scale", "_shared", "_token_is_checked")
+    __slots__ = ("_ask", "_call", "_reply", "_revision", "_rules", "_scale", "_session", "_shared", "_tokens")
 
     def __init__(
         self,
@@ -57,11 +60,12 @@ class Relay:
         revision: Revision,
         ask: Asks | None,
         scale: ProgressScale | None = None,
-        token_is_checked: bool = True,
+        session: Session | None = None,
+        tokens: Container[object] = (),
     ) -> None:
         self._shared, self._call, self._reply = shared, call, reply
         self._revision = revision
-        self._ask, self._scale, self._token_is_checked = ask, scale, token_is_checked
+        self._ask, self._scale, self._session, self._tokens = ask, scale, session, tokens
         self._rules: OutputRules | None = None
 
     async def pass_on(self, incoming: Incoming) -> JsonObject | None:
@@ -88,6 +92,8 @@ class Relay:
         event_id = incoming.event_id
         if event_id is None or len(event_id.encode()) > self._shared.config.limits.opaque_bytes_max:
             return None
+        if self._session is not None:
+            self._session.event_ids.add(event_id)
         return event_id
 
     async def inspect(self, message: JsonObject, surface: Surface) -> Inspection:
@@ -106,11 +112,13 @@ class Relay:
             return
         if method == LIST_CHANGED:
             self._shared.inventory.changed(self._call.server)
-        if method == PROGRESS and self._token_is_checked:
-            if self._scale is None or not _is_token(message, self._scale.token):
-                log.info("progress_dropped", server=self._call.server, why="its token is not this request's")
+        if method == PROGRESS:
+            token = _token(message)
+            if self._scale is not None and type(token) is type(self._scale.token) and token == self._scale.token:
+                message = self._scale.moved(message)
+            elif token not in self._tokens:
+                log.info("progress_dropped", server=self._call.server, why="its token is nobody's here")
                 return
-            message = self._scale.moved(message)
         if method == CANCELLED and self._ask is not None:
             own = self._ask.cancelled(message)
             if own is None:
@@ -134,7 +142,6 @@ class Relay:
         )
 
 
-def _is_token(message: JsonObject, token: str | int) -> bool:
+def _token(message: JsonObject) -> object:
     params = message.get("params")
-    given = params.get("progressToken") if isinstance(params, dict) else None
-    return type(given) is type(token) and given == token
+    return params.get("progressToken") if isinstance(params, dict) else None

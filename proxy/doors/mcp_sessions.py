@@ -6,6 +6,8 @@ Rules of this module:
   the gate went through the handshake again with the kept `initialize` params.
 * A request id is in use once at a time in a session. Numbers and strings that read the same are the same id: servers
   keep them in one table, and an answer must find one call only.
+* An event id is good in the session on whose streams it came, and a progress token in the session that gave it: a
+  server that keeps one table for all agents is not asked for another's stream, nor is another's progress passed on.
 * Bounded: so many sessions in all and for one agent, so many calls remembered in each, and an end when idle.
 """
 
@@ -32,6 +34,7 @@ SESSIONS_PER_AGENT_MAX = 2_000
 IDLE_SEC_MAX = 24 * 3600.0
 ANSWERED_KEPT_MAX = 256
 QUESTIONS_MAX = 64
+SEEN_KEPT_MAX = 1_000
 
 type RequestId = str | int
 
@@ -46,6 +49,23 @@ class NoSession(Exception):
     def __init__(self, *, is_foreign: bool) -> None:
         super().__init__("Session not found")
         self.is_foreign = is_foreign
+
+
+class Seen:
+    """The last so many opaque values of a session, by their hash: they may be long, and are only looked for."""
+
+    __slots__ = ("_hashes",)
+
+    def __init__(self) -> None:
+        self._hashes: OrderedDict[int, None] = OrderedDict()
+
+    def add(self, value: str | int) -> None:
+        self._hashes[hash((type(value), value))] = None
+        if len(self._hashes) > SEEN_KEPT_MAX:
+            self._hashes.popitem(last=False)
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str | int) and hash((type(value), value)) in self._hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +92,8 @@ class Session:
     awaited: dict[str, McpExchange] = field(default_factory=dict)
     answered: OrderedDict[str, Answered] = field(default_factory=OrderedDict)
     questions: dict[str, Question] = field(default_factory=dict)
+    event_ids: Seen = field(default_factory=Seen)  # of its streams
+    tokens: Seen = field(default_factory=Seen)  # for progress, given with its requests
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 

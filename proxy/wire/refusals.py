@@ -60,6 +60,7 @@ class Why(StrEnum):
     HTTP_METHOD = "http_method"
     BAD_ARGUMENTS = "bad_arguments"
     OPAQUE_TOO_LONG = "opaque_too_long"
+    UNKNOWN_EVENT = "unknown_event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ TABLE: Final[Mapping[Why | JsonFault, Row]] = MappingProxyType(
             "params without what the method is about", 400, INVALID_PARAMS, handshake=(200, INVALID_PARAMS)
         ),
         Why.OPAQUE_TOO_LONG: _row("an id, cursor, token or state over its limit", 413, INVALID_REQUEST),
+        Why.UNKNOWN_EVENT: _row("a Last-Event-ID that came on no stream of this session", 400, INVALID_REQUEST),
     }
 )
 

@@ -79,6 +79,8 @@ async def test_a_header_that_says_who_or_where_stands_once(world: DoorWorld, nam
 @pytest.mark.parametrize("path", ["/", "/mcp", "/mcp/", "/mcp/payments/", "/mcp/a/b", "/sse/payments", "/MCP/payments"])
 async def test_there_is_nothing_but_mcp_and_a_server(world: DoorWorld, path: str) -> None:
     assert (await world.agent.send(call(), path=path)).status == 404
+    await world.world.quiet()
+    assert [entry.body["status"] for entry in world.entries("call_refused")] == [404]
 
 
 async def test_an_unknown_server_is_not_found_and_is_told_only_to_agents(world: DoorWorld) -> None:

@@ -64,6 +64,14 @@ def test_a_ticket_is_text(ticket: Any) -> None:
         take_ticket(read(call("pay", meta={"interlock/ticket": ticket})), McpHeaders({}))
 
 
+@pytest.mark.parametrize(("modern", "status"), [(True, 400), (False, 200)])
+def test_a_ticket_that_contradicts_its_header_is_refused_as_the_revision_refuses(modern: bool, status: int) -> None:
+    message = read(call("pay", meta={"interlock/ticket": "ilt_x"}))
+    with pytest.raises(WireRefusal) as refused:
+        take_ticket(message, McpHeaders({"interlock-ticket": "ilt_y"}), modern=modern)
+    assert refused.value.http_status == status
+
+
 # ---- the call ------------------------------------------------------------------------------------------------------
 
 

@@ -50,12 +50,48 @@ async def test_a_changed_list_of_tools_is_told_to_the_inventory(world: DoorWorld
     assert answered.messages == [notification("notifications/tools/list_changed")]
 
 
-async def test_last_event_id_is_passed_to_the_server_and_the_session_is_its_own(world: DoorWorld) -> None:
-    answered, stream = await listening(world, **{"last-event-id": "e7"})
-    stream.end()
+async def heard(world: DoorWorld, event_id: str) -> None:
+    """The agent has got this event on a stream of its session."""
+    answered, stream = await listening(world)
+    stream.say(None, event_id).end()
     await answered.done()
-    (headers,) = world.server.got
+
+
+async def test_last_event_id_is_passed_to_the_server_and_the_session_is_its_own(world: DoorWorld) -> None:
+    await heard(world, "e7")
+    stream = Stream()
+    world.server.gets.append(stream.end().reply())
+    await world.agent.send(verb="GET", headers={"last-event-id": "e7"})
+    headers = world.server.got[-1]
     assert (headers["last-event-id"], headers["mcp-protocol-version"]) == ("e7", "2025-11-25")
+
+
+async def test_s7_a_stream_is_resumed_only_in_the_session_it_was_of(world: DoorWorld) -> None:
+    """Some servers replay whatever stream an event id is of, to whoever names it."""
+    await heard(world, "e7")
+    first, count = world.agent.session, len(world.server.got)
+    await world.agent.initialize()
+    for session in (world.agent.session, None):
+        headers = {"last-event-id": "e7", "mcp-session-id": session}
+        assert (await world.agent.send(verb="GET", headers=headers)).status == 400
+    assert len(world.server.got) == count
+    world.agent.session = first
+    assert (await world.agent.send(verb="GET", headers={"last-event-id": "e8"})).status == 400
+    assert len(world.server.got) == count
+    await world.world.quiet()
+    assert len(world.entries("call_refused")) == 3
+
+
+async def test_s7_progress_for_another_session_is_not_passed_on(world: DoorWorld) -> None:
+    await world.agent.initialize()
+    await world.agent.send(call("allow", 3, meta={"progressToken": "mine"}))
+    stream = Stream()
+    world.server.gets.append(stream.reply())
+    for token in ("mine", "another's"):
+        stream.say(notification("notifications/progress", progressToken=token, progress=1))
+    stream.end()
+    answered = await world.agent.send(verb="GET")
+    assert [message["params"]["progressToken"] for message in answered.messages] == ["mine"]
 
 
 async def test_a_stream_is_kept_alive_while_nothing_is_said() -> None:
@@ -110,14 +146,15 @@ async def test_another_agents_session_is_not_found(world: DoorWorld) -> None:
 
 
 async def test_a_stream_of_a_server_that_lost_its_sessions_is_opened_in_a_new_one(world: DoorWorld) -> None:
-    await world.agent.initialize()
+    await heard(world, "e9")
+    count = len(world.server.got)
     world.server.restart()
     stream = Stream()
     world.server.gets.append(stream.reply())
     answered = world.agent.start(verb="GET", headers={"last-event-id": "e9"})
     stream.say(UPDATED).end()
     assert (await answered.done()).messages == [UPDATED]
-    assert ["last-event-id" in headers for headers in world.server.got] == [True, False]
+    assert ["last-event-id" in headers for headers in world.server.got[count:]] == [True, False]
 
 
 # ---- responses on it -----------------------------------------------------------------------------------------------

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
+import pytest
+
 from policies.model import ToolCall
 from proxy.doors.mcp_relay import Relay
 from proxy.doors.mcp_reply import AgentReply, ProgressScale
+from proxy.doors.mcp_sessions import Seen
 from proxy.doors.mcp_shared import Shared
 from proxy.doors.ticker import Ticker
 from proxy.upstreams.base import Incoming
@@ -91,10 +94,21 @@ async def test_progress_needs_the_token_of_this_request(world: DoorWorld) -> Non
         assert bool(bench.sent) is passes
 
 
-async def test_progress_on_a_push_stream_is_of_any_request(world: DoorWorld) -> None:
-    bench = Bench(world, token_is_checked=False)
-    await bench.relay.pass_on(Incoming(notification("notifications/progress", progressToken=1, progress=1)))
-    assert len(bench.sent) == 1
+@pytest.mark.parametrize(("token", "passes"), [(1, True), ("1", False), (2, False), (None, False), ([1], False)])
+async def test_progress_on_a_push_stream_is_of_any_request_of_the_session(
+    world: DoorWorld, token: object, passes: bool
+) -> None:
+    given = Seen()
+    given.add(1)
+    bench = Bench(world, tokens=given)
+    await bench.relay.pass_on(Incoming(notification("notifications/progress", progressToken=token, progress=1)))
+    assert bool(bench.sent) is passes
+
+
+async def test_a_server_does_not_tell_what_only_the_gate_tells(world: DoorWorld) -> None:
+    bench = Bench(world)
+    await bench.relay.pass_on(Incoming(MESSAGE | {"params": MESSAGE["params"] | {"_meta": {"interlock/call": 1}}}))
+    assert b"interlock" not in bench.sent[0]
 
 
 async def test_an_event_without_message_or_id_is_nothing(world: DoorWorld) -> None:

@@ -7,7 +7,16 @@ import itertools
 import pytest
 
 from policies.model import Agent, ToolCall
-from proxy.doors.mcp_sessions import ANSWERED_KEPT_MAX, Answered, NoSession, Session, Sessions, TooManySessions
+from proxy.doors.mcp_sessions import (
+    ANSWERED_KEPT_MAX,
+    SEEN_KEPT_MAX,
+    Answered,
+    NoSession,
+    Seen,
+    Session,
+    Sessions,
+    TooManySessions,
+)
 from proxy.wire.mcp_methods import Revision
 
 DEMO, OTHER = Agent("demo"), Agent("other")
@@ -100,6 +109,20 @@ def test_only_the_last_answered_calls_are_remembered() -> None:
     assert len(session.answered) == ANSWERED_KEPT_MAX
     assert "4" not in session.answered
     assert "5" in session.answered
+
+
+def test_of_opaque_values_the_last_are_known_each_as_what_it_is() -> None:
+    seen = Seen()
+    for number in range(SEEN_KEPT_MAX + 1):
+        seen.add(number)
+    assert [value in seen for value in (0, 1, SEEN_KEPT_MAX, "1", 1.0, None)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("info", [None, 3, {"name": "x" * 1_000}, {"name": 7}])
