@@ -36,6 +36,12 @@ _TAIL = re.compile(rb',"prev":"([0-9a-f]{64})","seq":([1-9][0-9]{0,15}),"v":"v1"
 _TAIL_BYTES_MAX = 128
 _INTEGER_MAX = 2**53 - 1
 _KEYS = ["actor", "at_us", "body", "boot", "call_id", "kind", "node", "prev", "seq", "v"]
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("actor", "boot", "kind", "node"), (str,)),
+    "at_us": (int,),
+    "body": (dict,),
+    "call_id": (str, type(None)),
+}
 
 
 class Broken(Exception):
@@ -86,7 +92,7 @@ def verify_file(path: Path, *, head: str | None = None, after: str | None = None
         if report.entries == 0:
             raise Unreadable(f"{path}: there is not one entry in it")
         return report
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: SQLite names a damaged table as it is
         raise Unreadable(f"{path}: {error}") from error
 
 
@@ -161,7 +167,7 @@ def _verify_database(path: Path, *, head: str | None, after: str | None, deep: b
         report = verify_rows(_rows(connection, stored), head=head, after=after, deep=deep)
     finally:
         connection.close()
-    kept = stored[0] if stored else GENESIS
+    kept = stored[0] if stored else "gone"  # a store has one from its first opening on, before any entry
     if kept != report.head:
         seq = report.last_seq + 1
         raise Broken(
@@ -194,7 +200,8 @@ def _rows(connection: sqlite3.Connection, stored_head: list[str]) -> Iterator[tu
             "SELECT data, seq, hash, call_id FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", (last, CHUNK_ROWS)
         ).fetchall()
         if len(rows) < CHUNK_ROWS:
-            stored_head[:] = [digest.hex() for (digest,) in connection.execute("SELECT hash FROM head")]
+            kept = connection.execute("SELECT hash FROM head").fetchall()
+            stored_head[:] = [digest.hex() if type(digest) is bytes else "no hash" for (digest,) in kept]
         connection.execute("COMMIT")
         yield from rows
         if len(rows) < CHUNK_ROWS:
@@ -216,6 +223,9 @@ def _check_deeply() -> Any:
             raise Broken(seq, f"its keys are {', '.join(entry)}; they must be {', '.join(_KEYS)}")
         if _canonical(entry) != row.data:
             raise Broken(seq, "it is not in canonical form (RFC 8785)")
+        for key, types in _TYPES.items():
+            if type(entry[key]) not in types:
+                raise Broken(seq, f"its {key} is a {type(entry[key]).__name__}")
         if row.seq is not None and row.call_id != entry["call_id"]:
             raise Broken(seq, f"its row is filed under call {row.call_id}, but the entry names {entry['call_id']}")
         boot, node = entry["boot"], entry["node"]

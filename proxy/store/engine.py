@@ -135,7 +135,7 @@ class Engine:
                 writer = Writer(connection, opened.head, self._rows, self._limits.writer, self._went_down)
                 writer.start()
                 stack.pop_all()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last: SQLite names a damaged table as it is
             raise StoreDown(f"the database {self.path} cannot be opened: {error}") from error
         return Connected(opened, connection, tuple(readers), writer)
 

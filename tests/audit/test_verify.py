@@ -211,6 +211,34 @@ def test_an_empty_file_is_no_record(tmp_path: Path) -> None:
         verify.verify_file(tmp_path / "empty")
 
 
+@pytest.mark.parametrize("length", [0, 5])
+def test_p13_a_record_without_its_head_is_broken_also_when_nothing_else_is_left(tmp_path: Path, length: int) -> None:
+    file = database(tmp_path / "interlock.db", a_chain(length))
+    with sqlite3.connect(file) as connection:
+        connection.execute("DELETE FROM head")
+    connection.close()
+    with pytest.raises(verify.Broken, match="is gone") as broken:
+        verify.verify_file(file)
+    assert broken.value.seq == length + 1
+
+
+@pytest.mark.parametrize("kept", ["'text'", "NULL", "5"])
+def test_a_head_that_is_no_hash_breaks_the_record_and_not_the_verifier(tmp_path: Path, kept: str) -> None:
+    file = database(tmp_path / "interlock.db", a_chain(5))
+    with sqlite3.connect(file) as connection:
+        connection.execute(f"UPDATE head SET hash = {kept}")
+    connection.close()
+    with pytest.raises(verify.Broken, match="no hash"):
+        verify.verify_file(file)
+
+
+def test_a_database_whose_schema_is_damaged_is_unreadable_whatever_its_bytes_are(tmp_path: Path) -> None:
+    file = database(tmp_path / "interlock.db", a_chain(5))
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE head", b"CREATE TA\xf6LE head"))
+    with pytest.raises(verify.Unreadable):
+        verify.verify_file(file)
+
+
 def test_a_database_of_something_else_is_no_record(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE entries (x)")
@@ -315,6 +343,24 @@ def first_line(prefix: bytes) -> bytes:
 
 
 GOOD = b'{"actor":"a","at_us":1,"body":{},"boot":"b","call_id":null,"kind":"k","node":"n"'
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "why"),
+    [
+        (b'"actor":"a"', b'"actor":["a"]', "its actor is a list"),
+        (b'"at_us":1', b'"at_us":true', "its at_us is a bool"),
+        (b'"body":{}', b'"body":[]', "its body is a list"),
+        (b'"boot":"b"', b'"boot":{}', "its boot is a dict"),
+        (b'"call_id":null', b'"call_id":5', "its call_id is a int"),
+        (b'"kind":"k"', b'"kind":null', "its kind is a NoneType"),
+        (b'"node":"n"', b'"node":[]', "its node is a list"),
+    ],
+)
+def test_an_entry_with_parts_of_other_types_is_found_by_the_deep_check(
+    tmp_path: Path, was: bytes, now: bytes, why: str
+) -> None:
+    assert why in deep(tmp_path, first_line(GOOD.replace(was, now)))
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,15 @@ async def test_a_damaged_file_is_refused_at_opening(tmp_path: Path) -> None:
         await engine(tmp_path).open()
 
 
+async def test_a_file_whose_tables_are_damaged_is_refused_whatever_its_bytes_are(tmp_path: Path) -> None:
+    async with running(tmp_path) as one:
+        await write(one, "a")
+    file = tmp_path / "data" / "x.db"
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE", b"CREATE TA\xf6LE"))
+    with pytest.raises(StoreDown, match="cannot be opened"):
+        await engine(tmp_path).open()
+
+
 async def test_closing_moves_the_log_into_the_database_and_removes_it(tmp_path: Path) -> None:
     async with running(tmp_path) as one:
         await write(one, "a")
