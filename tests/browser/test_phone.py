@@ -57,6 +57,45 @@ def _check_bar(phone: Page) -> None:
     assert boxes[1]["x"] - (boxes[0]["x"] + boxes[0]["width"]) >= 16
 
 
+def test_what_is_said_is_in_view_and_nothing_jumps_wherever_one_has_scrolled(phone: Page, served: Served) -> None:
+    _everything(served)
+    log_in(phone, served)
+    phone.goto("/c/c-1")
+    phone.evaluate("window.scrollTo(0, 500)")
+    box = phone.get_by_role("button", name="Reject").bounding_box()
+    assert box is not None
+    phone.touchscreen.tap(box["x"] + 20, box["y"] + 20)  # a finger, which does not scroll to what it taps
+    said = phone.get_by_text("Say why: a reason is needed here.")
+    expect(said).to_be_in_viewport()
+    expect(phone.locator("#comment")).to_be_focused()
+    assert phone.evaluate("Math.abs(window.scrollY - 500)") < 100  # what is said takes a line of its own
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_on_the_smallest_phones_every_button_has_its_word_on_one_line(phone: Page, served: Served, width: int) -> None:
+    _everything(served)
+    log_in(phone, served)
+    phone.set_viewport_size({"width": width, "height": 640})
+    phone.goto("/c/c-1")
+    _check_one_line(phone, width)
+    phone.get_by_text("Change the arguments").click()
+    phone.fill("#draft", '{"amount": 6000}')
+    phone.get_by_role("button", name="Show what would change").click()
+    expect(phone.get_by_role("button", name="Propose changes")).to_be_visible()
+    _check_one_line(phone, width)
+    phone.goto("/q/c-2")
+    _check_one_line(phone, width)
+
+
+def _check_one_line(phone: Page, width: int) -> None:
+    assert phone.evaluate("document.documentElement.scrollWidth") <= width
+    nodes = phone.locator("#bar button:visible, #bar a.button:visible, #bar summary:visible").all()
+    boxes = [box for node in nodes if (box := node.bounding_box()) is not None]
+    assert len(boxes) >= 2
+    assert max(box["height"] for box in boxes) < 60
+    assert max(box["x"] + box["width"] for box in boxes) <= width
+
+
 def test_a_decision_takes_three_taps(phone: Page, served: Served) -> None:
     served.park()
     log_in(phone, served)

@@ -148,13 +148,16 @@
 
   // --- forms ---
 
+  // The bar is always in view: going to its field must not scroll away what one is deciding on.
+  const focusOn = (field) => field.focus({ preventScroll: field.closest("#bar") !== null });
+
   document.addEventListener("submit", (event) => {
     const form = event.target;
     const button = event.submitter;
     const stop = (text, field) => {
       event.preventDefault();
       if (text) say(text);
-      field?.focus();
+      if (field) focusOn(field);
     };
     if (form.method === "dialog") return;
     if (button?.classList.contains("arm") && performance.now() < armedAt) return stop("That was too quick: look, then press again.");
@@ -200,7 +203,7 @@
     k: () => move(-1),
     g: () => { location.href = "/"; },
     a: () => { if (!act("approve")) return; if (isSeen) act("approve").click(); else { showMore(); look(); } },
-    r: () => { const field = byId("comment"); if (!act("reject") || !field) return; if (field.value.trim()) act("reject").click(); else field.focus(); },
+    r: () => { const field = byId("comment"); if (!act("reject") || !field) return; if (field.value.trim()) act("reject").click(); else focusOn(field); },
     e: () => { const edit = byId("edit"); if (edit) { edit.open = true; byId("draft").focus(); } },
     u: () => act("undo")?.click(),
     "?": () => byId("keys")?.showModal(),
