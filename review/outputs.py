@@ -43,6 +43,7 @@ async def release(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, co
     votes = await desk.records.votes(review_id)
     if act.reviewer.name in agreement.agreeing(votes):
         tally = await recount(desk, review, call, votes)
+        review, _ = await load(desk, review_id)  # their vote may have settled it since it was loaded
         return Acted(call.id, review.id, review.state, tally.given, tally.wanted)
     check_bound(review, call)
     check_claim(review, act.reviewer, act.at)

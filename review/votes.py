@@ -47,6 +47,7 @@ async def approve(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, co
     votes = await desk.records.votes(review_id)
     before = await recount(desk, review, call, votes)
     if reviewer.name in agreement.agreeing(votes):
+        review, _ = await load(desk, review_id)  # their vote may have settled it since it was loaded
         return Acted(call.id, review.id, review.state, before.given, before.wanted)
     check_seen(review, seen)
     check_bound(review, call)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from audit.entry import EntryKind
 from policies.model import Approval
 from review.desk import Acted, Seen
 from review.lifecycle import ReviewEvent, states_allowing
-from review.model import Account, CallState, ReviewState, Verdict
+from review.model import Account, CallState, ReviewState, Verdict, Vote
 from review.ports import Change, ChangeLost, MoveReview, StoreDown
 from review.refusals import Conflict, NotAllowed, NotFound, Refusal, RefusalCode, Unacceptable
 from review.votes import next_stage
@@ -64,6 +65,20 @@ async def test_no_entry_holds_a_value_the_agent_sent(world: World) -> None:
     world.park()
     await world.inbox.edit("r-1", person("anna"), world.seen(), {"amount": 150, "customer": "c_81"})
     assert "c_81" not in repr(world.records.entries)
+
+
+async def test_p11_pressing_twice_at_once_tells_both_what_came_of_it(world: World) -> None:
+    world.park(approval=FINANCE)
+    votes, seen = world.records.votes, world.seen()
+
+    async def votes_once_the_first_press_is_written(review_id: str) -> Sequence[Vote]:
+        world.records.votes = votes  # type: ignore[method-assign]
+        await world.inbox.approve("r-1", person("anna"), seen)
+        return await votes(review_id)
+
+    world.records.votes = votes_once_the_first_press_is_written  # type: ignore[method-assign]
+    assert (await world.inbox.approve("r-1", person("anna"), seen)).state is ReviewState.SPENDABLE
+    assert len(await votes("r-1")) == 1
 
 
 async def test_a_quorum_is_reached_by_different_people_only(world: World) -> None:
