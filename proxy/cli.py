@@ -76,8 +76,8 @@ def serve(config: ConfigOption = None) -> None:
 @cli.command()
 def demo(
     auto: Annotated[bool, typer.Option("--auto", help="Play the reviewer too, check every step, and end.")] = False,
-    port: Annotated[int, typer.Option(help="Port of the agents' listener (0: any free one).")] = 8610,
-    review_port: Annotated[int, typer.Option(help="Port of the reviewers' listener (0: any free one).")] = 8611,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for agents (0: any free one).")] = 8610,
+    review_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for reviewers (0: any free one).")] = 8611,
 ) -> None:
     """Show the main job with real MCP servers, a scripted agent and the console."""
     from proxy.demo.story import run_demo

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mcp.client import Client
+from mcp.shared.exceptions import MCPError
 
 META = "interlock/call"
+
+
+class NotReached(Exception):
+    """A server did not open its door to the client; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +46,20 @@ class DemoAgent:
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        for server in self._servers:
-            self._clients[server] = await self._open.enter_async_context(Client(f"{self._gate_url}/mcp/{server}"))
+        """Raises: NotReached."""
+        try:
+            for server in self._servers:
+                self._clients[server] = await self._opened(server)
+        except BaseException:
+            await self._open.aclose()
+            raise
         return self
+
+    async def _opened(self, server: str) -> Client:
+        try:
+            return await self._open.enter_async_context(Client(f"{self._gate_url}/mcp/{server}"))
+        except (MCPError, OSError, ExceptionGroup) as error:
+            raise NotReached(f"the agent cannot reach the server '{server}' through the gate") from error
 
     async def __aexit__(self, *exc: object) -> None:
         await self._open.aclose()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
@@ -161,18 +162,32 @@ def application() -> Starlette:
     return build(Company()).streamable_http_app(host="127.0.0.1")
 
 
-async def serve(port: int) -> None:
-    """Serve on loopback until the process is told to end; the address is printed once connections are accepted."""
+async def serve(port: int, *, until_stdin_ends: bool = False) -> None:
+    """Serve on loopback until the process is told to end; the address is printed once connections are accepted.
+
+    `until_stdin_ends`: whoever started it holds the other end of stdin, and however that one ends, this does too.
+    """
     listening = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(application(), log_level="warning", timeout_graceful_shutdown=1)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp", flush=True)
-    await uvicorn.Server(config).serve(sockets=[listening])
+    server = uvicorn.Server(config)
+    if until_stdin_ends:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _end, server)
+    await server.serve(sockets=[listening])
+
+
+def _end(server: uvicorn.Server) -> None:
+    """Nobody writes to stdin: that it can be read means that its other end is closed."""
+    asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+    server.should_exit = True
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m proxy.demo.payments", description="The demo's tool server.")
     parser.add_argument("--port", type=int, default=0, help="loopback port; 0 takes a free one")
-    asyncio.run(serve(parser.parse_args(arguments).port))
+    parser.add_argument("--until-stdin-ends", action="store_true", help="end when whoever started it has ended")
+    given = parser.parse_args(arguments)
+    asyncio.run(serve(given.port, until_stdin_ends=given.until_stdin_ends))
 
 
 if __name__ == "__main__":

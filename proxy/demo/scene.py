@@ -3,13 +3,14 @@
 Rules of this module:
 * Everything it writes lies under the folder it is given; nothing of the user's settings is read or changed.
 * Third-party servers are taken from the environment that the gate runs in; where one is not installed, the scene is
-  without it, and says so by its absence from `servers`.
+  without it, and `left_out` says why.
 * git is run with no configuration but ours, and with a fixed author and date.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -44,15 +45,16 @@ def demo_config(
 ) -> Config:
     """The demo's gate: data and keys under `directory`, agents without keys, and what servers there are.
 
-    Call `make_repository(directory / "repository")` first where the git server is to be used.
+    The git server is there where its repository is: see `make_repository`.
     """
     servers: dict[str, HttpServer | StdioServer] = {
         "payments": HttpServer(url=f"http://127.0.0.1:{payments_port}/mcp"),
     }
-    if find_spec("mcp_server_time") is not None:
+    absent = left_out()
+    if "time" not in absent:
         servers["time"] = StdioServer(command=sys.executable, args=["-m", "mcp_server_time", "--local-timezone", "UTC"])
     repository = directory / "repository"
-    if find_spec("mcp_server_git") is not None and repository.is_dir():
+    if "git" not in absent and repository.is_dir():
         servers["git"] = StdioServer(
             command=sys.executable, args=["-m", "mcp_server_git", "--repository", str(repository)], cwd=repository
         )
@@ -68,6 +70,18 @@ def demo_config(
             "parking": {"hold_sec": hold_sec},
         }
     )
+
+
+def left_out() -> dict[str, str]:
+    """Third-party servers that cannot be shown here, and why."""
+    missing = {
+        server: f"the package {package} is not installed"
+        for server, package in (("time", "mcp-server-time"), ("git", "mcp-server-git"))
+        if find_spec(package.replace("-", "_")) is None
+    }
+    if shutil.which("git") is None:
+        missing.setdefault("git", "git is not installed")
+    return missing
 
 
 def make_repository(directory: Path) -> Path:
@@ -88,10 +102,11 @@ def _git(directory: Path, *arguments: str, at: str = "2026-01-01T09:00:00+00:00"
     """Raises: SceneFailed."""
     who = {"NAME": "Demo", "EMAIL": "demo@example.com", "DATE": at}
     identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
-    isolated = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "PATH": os.defpath, "HOME": str(directory)}
+    path = os.environ.get("PATH", os.defpath)
+    isolated = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "PATH": path, "HOME": str(directory)}
     try:
         subprocess.run(  # noqa: S603 - our own arguments, no shell
-            ["git", *arguments],  # noqa: S607 - found on the system's own path, which `isolated` sets
+            ["git", *arguments],  # noqa: S607 - found where the user's own shell finds it
             cwd=directory,
             env=isolated | identity,
             capture_output=True,

@@ -43,10 +43,6 @@ class Scene:
     client: ReviewerClient | None = field(default=None)
 
     @property
-    def server_count(self) -> int:
-        return len(self.servers)
-
-    @property
     def server_list(self) -> str:
         return ", ".join(self.servers)
 
@@ -68,7 +64,7 @@ def show_steps(scene: Scene, agent: DemoAgent) -> list[Step]:
     """What is shown to a person before the call that waits for them."""
     return [
         ("Tools are listed through the gate", lambda: _list_tools(scene, agent)),
-        ("Allowed: looking at the clock", lambda: _time(agent)),
+        *([("Allowed: looking at the clock", lambda: _time(agent))] if "time" in scene.servers else []),
         *([("Allowed: reading a git history", lambda: _git_log(agent))] if "git" in scene.servers else []),
         ("Allowed: a refund of 40", lambda: _small_refund(agent)),
         ("Denied: deleting a customer", lambda: _denied(agent)),
@@ -260,4 +256,4 @@ async def _verified(scene: Scene) -> str:
         check=False,
     )
     must(done.returncode == 0, done.stdout + done.stderr)
-    return " ".join(done.stdout.split())[:120]
+    return done.stdout.splitlines()[0].removeprefix(f"{scene.store}: ")

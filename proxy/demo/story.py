@@ -3,13 +3,15 @@
 Rules of this module:
 * Every step is a claim that can fail: with `--auto` the demo ends with exit code 0 only if each came out right.
 * The reviewer of `--auto` decides through the public API, as anybody's program would.
-* Everything is written under one temporary folder and removed at the end; ports are loopback.
+* Everything is written under one temporary folder and removed at the end, also when it is told to stop half-way
+  (Ctrl-C, SIGTERM, a terminal that closes); ports are loopback.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,8 +22,8 @@ from mcp.shared.exceptions import MCPError
 
 from proxy import logs
 from proxy.app import STORE_FILE, App
-from proxy.demo.agent import DemoAgent
-from proxy.demo.scene import APPROVERS, SceneFailed, demo_config, make_repository
+from proxy.demo.agent import DemoAgent, NotReached
+from proxy.demo.scene import APPROVERS, SceneFailed, demo_config, left_out, make_repository
 from proxy.demo.steps import Failed, Scene, auto_steps, show_steps, wait_for_you
 from proxy.reviewer_client import Refused, Unreachable
 from proxy.serving import CANNOT_START
@@ -35,13 +37,16 @@ REVIEWER = "you"
 
 
 def run_demo(*, auto: bool, port: int, review_port: int) -> int:
-    """The exit code: 0 if every step came out right, 1 if one did not, 2 if the demo could not start."""
+    """The exit code: 0 if every step came out right, 1 if one did not or was not reached, 2 if it could not start."""
+    if not auto and port == review_port != 0:
+        print("interlock demo: agents and reviewers need different ports", file=sys.stderr)
+        return 2
     logs.configure(level=logging.WARNING)
     ports = (0, 0) if auto else (port, review_port)
     try:
         with tempfile.TemporaryDirectory(prefix="interlock-demo-") as folder:
             return run(_demo(Path(folder), auto=auto, ports=ports))
-    except SceneFailed as problem:
+    except (SceneFailed, NotReached) as problem:
         print(f"interlock demo: {problem}", file=sys.stderr)
     except CANNOT_START as problem:
         print(f"interlock demo: {problem}\nOther ports: interlock demo --port N --review-port M", file=sys.stderr)
@@ -49,8 +54,25 @@ def run_demo(*, auto: bool, port: int, review_port: int) -> int:
 
 
 async def _demo(folder: Path, *, auto: bool, ports: tuple[int, int]) -> int:
-    stop = stop_on_signals()
-    make_repository(folder / "repository")
+    stop = stop_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    playing = asyncio.ensure_future(_play(folder, auto=auto, ports=ports))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if playing.done():
+        return playing.result()
+    print("Stopping.", flush=True)
+    playing.cancel()
+    await asyncio.gather(playing, return_exceptions=True)
+    return 1 if auto else 0  # a check that did not come to its end has not passed
+
+
+async def _play(folder: Path, *, auto: bool, ports: tuple[int, int]) -> int:
+    absent = left_out()
+    for server, why in absent.items():
+        print(f"Without the server '{server}': {why}.", flush=True)
+    if "git" not in absent:
+        await asyncio.to_thread(make_repository, folder / "repository")
     async with _payments() as payments_port:
         hold_sec = AUTO_HOLD_SEC if auto else SHOW_HOLD_SEC
         config = demo_config(folder, payments_port, agents_port=ports[0], reviewers_port=ports[1], hold_sec=hold_sec)
@@ -58,7 +80,7 @@ async def _demo(folder: Path, *, auto: bool, ports: tuple[int, int]) -> int:
         await gate.start()
         try:
             scene = await _scene(gate, folder)
-            return await (_auto(scene) if auto else _show(scene, stop))
+            return await (_auto(scene) if auto else _show(scene))
         finally:
             await gate.stop()
 
@@ -96,31 +118,36 @@ async def _perform(steps: list[tuple[str, Callable[[], Awaitable[str]]]]) -> int
     return 1 if failed else 0
 
 
-async def _show(scene: Scene, stop: asyncio.Event) -> int:
+async def _show(scene: Scene) -> int:
+    """Until it is cancelled: whoever watches it looks around for as long as they like."""
     print(_WELCOME.format(scene=scene, link=f"{scene.review_url}/login/link/{scene.link}"), flush=True)
     async with DemoAgent(scene.gate_url, scene.servers) as agent:
         code = await _perform(show_steps(scene, agent))
         if code:
             return code
         print(_WAITING.format(scene=scene, link=f"{scene.review_url}/login/link/{scene.link}"), flush=True)
-        waiting = asyncio.ensure_future(wait_for_you(agent))
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            print(waiting.result(), flush=True)
-            print(_AFTERWARDS.format(scene=scene), flush=True)
-            await stopping
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-    print("Stopping.", flush=True)
+        print(await wait_for_you(agent), flush=True)
+        print(_AFTERWARDS.format(scene=scene, more=_more(scene)), flush=True)
+        await asyncio.Event().wait()
     return 0
+
+
+def _more(scene: Scene) -> str:
+    others = ", ".join(f"/mcp/{server}" for server in scene.servers if server != "payments")
+    return f"   (also {others})" if others else ""
 
 
 @asynccontextmanager
 async def _payments() -> AsyncIterator[int]:
-    """The payments server as a process of its own; ended by its own process id. Raises: SceneFailed."""
+    """The payments server as a process of its own; ended by its own process id. Raises: SceneFailed.
+
+    In a session of its own, so that a terminal's Ctrl-C comes to the gate alone, which sees the rest to its end.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "proxy.demo.payments", stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "proxy.demo.payments", "--until-stdin-ends"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     try:
         assert process.stdout is not None
@@ -139,7 +166,7 @@ async def _payments() -> AsyncIterator[int]:
 
 
 _WELCOME = """
-Interlock is running between an agent and {scene.server_count} real MCP servers ({scene.server_list}).
+Interlock is running between an agent and real MCP servers ({scene.server_list}).
 An unmodified MCP client now works through it:
 """
 
@@ -156,6 +183,6 @@ _AFTERWARDS = """
 The gate keeps running for you to look around (Ctrl-C ends it):
 
   Console   {scene.review_url}/
-  Your own MCP client can use   {scene.gate_url}/mcp/payments   (also /mcp/time, /mcp/git), for example:
+  Your own MCP client can use   {scene.gate_url}/mcp/payments{more}, for example:
             {{"mcpServers": {{"payments": {{"type": "http", "url": "{scene.gate_url}/mcp/payments"}}}}}}
 """

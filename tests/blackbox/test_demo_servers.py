@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from mcp.client import Client
 
@@ -25,3 +28,19 @@ def test_a_server_that_cannot_start_says_why() -> None:
         running(["-m", "proxy.demo.payments", "--port", "many"], ADDRESS),
     ):
         pass
+
+
+def test_the_payments_server_ends_with_whoever_started_it() -> None:
+    """However that one ends: the system closes its end of stdin."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "proxy.demo.payments", "--until-stdin-ends"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    assert server.stdout.readline().startswith("http://127.0.0.1:")
+    server.stdin.close()
+    assert server.wait(timeout=30) == 0
+    server.stdout.close()

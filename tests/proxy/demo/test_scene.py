@@ -43,6 +43,17 @@ def test_a_third_party_that_is_not_installed_is_left_out(tmp_path: Path, monkeyp
     monkeypatch.setattr(scene, "find_spec", lambda name: None)
     make_repository(tmp_path / "repository")
     assert list(demo_config(tmp_path, 9001).servers) == ["payments"]
+    assert list(scene.left_out()) == ["time", "git"]
+
+
+def test_without_git_the_scene_is_without_the_git_server_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "repository").mkdir()
+    assert scene.left_out() == {}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert scene.left_out() == {"git": "git is not installed"}
+    assert list(demo_config(tmp_path, 9001).servers) == ["payments", "time"]
 
 
 def test_the_repository_is_the_same_every_time_whatever_the_users_git_says(

@@ -49,6 +49,12 @@ def test_the_whole_story_contains_what_is_shown_first_and_every_kind_of_decision
         assert any(claim.startswith(kind) for claim in whole)
 
 
+def test_a_server_that_is_not_there_has_no_steps() -> None:
+    alone = Scene("http://gate", "http://review", "link", Path("store.db"), ["payments"])
+    left = {claim for claim, _ in show_steps(SCENE, Agent())} - {claim for claim, _ in show_steps(alone, Agent())}  # type: ignore[arg-type]
+    assert left == {"Allowed: looking at the clock", "Allowed: reading a git history"}
+
+
 async def test_a_deletion_that_went_through_fails_the_demo() -> None:
     with pytest.raises(Failed):
         await step("Denied", Agent(told("deleted")))()
