@@ -38,6 +38,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "proxy.doors.mcp_sessions.IDLE_SEC_MAX": "seconds a session may lie unused; then ended",
         "proxy.doors.mcp_sessions.ANSWERED_KEPT_MAX": "answered calls a session remembers; the oldest go",
         "proxy.doors.mcp_sessions.SEEN_KEPT_MAX": "event ids, and progress tokens, known of one session; the oldest go",
+        "proxy.doors.mcp_places.STREAMS_PER_AGENT_MAX": "lasting streams of one agent at one server; more: 503",
+        "proxy.doors.mcp_places.STREAMS_PER_SERVER_MAX": "lasting streams of all agents at one server; more: 503",
         "proxy.doors.mcp_sessions.QUESTIONS_MAX": "open questions of a server in one session; more: an error",
         "proxy.doors.mcp_resume.EVENT_IDS_MAX": "event ids remembered of one stream; the oldest go",
         "proxy.doors.mcp_resume.FAILURES_MAX": "failed attempts to resume an upstream's stream; then doubt",

@@ -21,6 +21,7 @@ from proxy.agents import Agents, NotAuthenticated
 from proxy.config import Config
 from proxy.doors.door_head import TrustedPeers, head_of, hosts_of
 from proxy.doors.mcp_link import Link, close, version_headers
+from proxy.doors.mcp_places import TooManyStreams
 from proxy.doors.mcp_post import RETRY_AFTER_SEC, Inbound, Posts
 from proxy.doors.mcp_push import Push, end_session
 from proxy.doors.mcp_reply import AgentReply, Header, Receive, Send
@@ -198,7 +199,8 @@ class McpDoor:
                 session=session.id if session is not None else None,
                 method="GET",
             )
-            await Push(shared, call, found.revision, found.headers, inbound.accept, session, reply).serve()
+            with shared.places.place(inbound.server, inbound.agent.id):
+                await Push(shared, call, found.revision, found.headers, inbound.accept, session, reply).serve()
         except WireRefusal as refusal:
             self._refused(inbound.agent, inbound.server, refusal.message, refusal.http_status)
             allow = ((b"allow", b"POST"),) if refusal.http_status == 405 else ()
@@ -207,6 +209,9 @@ class McpDoor:
             if unknown.is_foreign:
                 self._refused(inbound.agent, inbound.server, "a session id that was never this agent's", 404)
             await _error(reply, 404, "Session not found")
+        except TooManyStreams as many:
+            self._refused(inbound.agent, inbound.server, str(many), 503)
+            await _error(reply, 503, str(many), _RETRY_AFTER)
         except StoreDown as down:
             log.error("store_down", why=str(down))
             await _error(reply, 503, "The gate cannot write its record at the moment.", _RETRY_AFTER)

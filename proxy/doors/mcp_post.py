@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import structlog
@@ -24,8 +25,9 @@ from proxy import answers
 from proxy.doors.mcp_answers import ending_of
 from proxy.doors.mcp_exchange import McpExchange
 from proxy.doors.mcp_link import Link, close
-from proxy.doors.mcp_noted import UNREACHABLE, Noted
+from proxy.doors.mcp_noted import LISTEN, UNREACHABLE, Noted
 from proxy.doors.mcp_outgoing import AgentRequest, call_of, take_ticket
+from proxy.doors.mcp_places import TooManyStreams
 from proxy.doors.mcp_questions import take_answer
 from proxy.doors.mcp_reply import AgentReply, Header, ProgressScale
 from proxy.doors.mcp_sessions import Answered, NoSession, Session, TooManySessions
@@ -89,7 +91,7 @@ class Posts:
             if unknown.is_foreign:
                 self._refused(inbound, method, "a session id that was never this agent's", 404)
             await reply.answer(404, _error(INVALID_REQUEST, "Session not found"))
-        except TooManySessions as many:
+        except (TooManySessions, TooManyStreams) as many:
             self._refused(inbound, method, str(many), 503)
             await reply.answer(503, _error(INTERNAL_ERROR, str(many)), headers=_RETRY_AFTER)
         except StoreDown as down:
@@ -128,7 +130,10 @@ class Posts:
             await self._judged(inbound, self._asked(inbound, message, found, session), session, reply)
         else:
             asked = self._asked(inbound, message, found, session)
-            await Noted(self._shared, asked, inbound.agent, inbound.server, session, reply).serve()
+            noted = Noted(self._shared, asked, inbound.agent, inbound.server, session, reply)
+            lasts = self._shared.places.place(inbound.server, inbound.agent.id) if asked.method == LISTEN else None
+            with lasts or nullcontext():
+                await noted.serve()
 
     def _session(self, inbound: Inbound) -> tuple[Session | None, NoSession | None]:
         if inbound.session_id is None:

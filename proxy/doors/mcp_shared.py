@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from policies.model import Decision, Direction, Json, JsonObject, OutputRules, ToolCall, ToolDefinition
 from proxy.config import Config
+from proxy.doors.mcp_places import StreamPlaces
 from proxy.doors.mcp_sessions import Sessions
 from proxy.doors.ticker import Ticker
 from proxy.exchange import Answer, Exchange
@@ -103,6 +104,7 @@ class Shared:
     clock: Callable[[], float]
     sessions: Sessions
     ticker: Ticker
+    places: StreamPlaces = field(default_factory=StreamPlaces)
     streams: set[OpenStream] = field(default_factory=set)  # that last until somebody ends them
 
     def timeout_sec(self, server: str) -> float:
