@@ -1,8 +1,9 @@
 """The gate's hold on the template process: start it, have it fork and kill workers, end it.
 
 Rules of this module:
-* One command at a time on the control socket, each with its limit in time; a template that does not answer is killed
-  and started anew with the next fork.
+* One command at a time on the control socket, each with its limit in time; a template that does not answer, or whose
+  answer nobody waited for, is killed and started anew with the next fork. Its workers go on.
+* After `close` nothing is started.
 * The child's environment is made here and holds nothing of ours; its interpreter is isolated and imports our packages
   from where this process has them.
 """
@@ -42,6 +43,7 @@ class Template:
         self._lock = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._is_closed = False
 
     async def fork(self, worker_end: socket.socket) -> int:
         """A new worker on this socket; its process id. Starts the template if there is none.
@@ -49,6 +51,8 @@ class Template:
         Raises: InspectorsDown.
         """
         async with self._lock:
+            if self._is_closed:
+                raise InspectorsDown("inspection is closed")
             control = self._control or await self._start()
             try:
                 socket.send_fds(control, [COMMAND.pack(FORK, 0)], [worker_end.fileno()])
@@ -56,6 +60,9 @@ class Template:
             except OSError as error:
                 await self._end()
                 raise InspectorsDown("the inspectors' template process has ended") from error
+            except (InspectorsDown, asyncio.CancelledError):  # a late answer would be taken for the next fork's
+                await self._kill()
+                raise
             if not answer.startswith(FORKED):
                 await self._end()
                 raise InspectorsDown("the inspectors' template process did not fork a worker")
@@ -72,6 +79,7 @@ class Template:
 
     async def close(self) -> None:
         """End the template, and with it the workers."""
+        self._is_closed = True
         async with self._lock:
             await self._end()
 
@@ -102,8 +110,8 @@ class Template:
         except OSError as error:
             await self._end()
             raise InspectorsDown("the inspectors' process ended while it started; it said where on stderr") from error
-        except InspectorsDown:
-            await self._end()
+        except (InspectorsDown, asyncio.CancelledError):
+            await self._kill()
             raise
         return ours
 
@@ -122,6 +130,12 @@ class Template:
         except TimeoutError as error:
             raise InspectorsDown(f"the inspectors' process did not answer within {limit_sec:g} s") from error
         return received
+
+    async def _kill(self) -> None:
+        """End a template at once that may not be listening."""
+        if self._process is not None:
+            self._process.kill()
+        await self._end()
 
     async def _end(self) -> None:
         if self._control is not None:

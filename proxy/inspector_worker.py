@@ -206,7 +206,10 @@ class _Template:
         """Do one command, or look after the children once a second. False when the gate has gone."""
         if not select.select([self._control], [], [], 1.0 if self._children else None)[0]:
             return True
-        received, descriptors, _, _ = socket.recv_fds(self._control, COMMAND.size, 1)
+        try:
+            received, descriptors, _, _ = socket.recv_fds(self._control, COMMAND.size, 1)
+        except ConnectionResetError:  # gone, with an answer of ours unread
+            return False
         if len(received) != COMMAND.size:
             return False
         command, child = COMMAND.unpack(received)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -117,3 +118,47 @@ async def test_killing_and_closing_without_a_template_is_nothing(template: Templ
     template.kill(1)
     await template.close()
     await template.close()
+
+
+async def test_a_template_that_stops_answering_is_killed_and_started_anew(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, one = await forked(template)
+    assert template._process is not None
+    stopped = template._process
+    monkeypatch.setattr(inspector_template, "FORK_SEC_MAX", 0.2)
+    with closing(one):
+        stopped.send_signal(signal.SIGSTOP)
+        with pytest.raises(InspectorsDown, match=r"did not answer within 0\.2 s"):
+            await forked(template)
+        assert stopped.returncode == -signal.SIGKILL
+        assert await is_working(one), "its workers go on"
+        monkeypatch.undo()
+        _, two = await forked(template)
+        with closing(two):
+            assert await is_working(two)
+
+
+async def test_a_fork_that_was_given_up_is_not_taken_for_the_next(template: Template) -> None:
+    """The answer to the first would name another process, and a hung worker's kill would end the wrong one."""
+    _, one = await forked(template)
+    given_up = asyncio.ensure_future(forked(template))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    process_id, two = await forked(template)
+    with closing(one), closing(two):
+        template.kill(process_id)
+        assert await received(two, 1) == b""
+        assert await is_working(one)
+
+
+async def test_nothing_is_started_after_the_close(template: Template) -> None:
+    _, one = await forked(template)
+    with closing(one):
+        closes, late = asyncio.ensure_future(template.close()), asyncio.ensure_future(forked(template))
+        await closes
+        with pytest.raises(InspectorsDown, match="closed"):
+            await late
+    assert template._process is None
