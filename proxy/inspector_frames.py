@@ -95,19 +95,29 @@ def inspection_of(frame: bytes, message: Any) -> Inspection:
     if not isinstance(findings, list) or not isinstance(redactions, list) or not isinstance(why, str):
         raise TypeError("an answer has findings, redactions and a sentence")
     done = Outcome(str(outcome))
+    if done is Outcome.REDACT and type(redacted) is not type(message):
+        raise TypeError("a redacted message is of the kind that was sent")
     return Inspection(
         done,
         {Outcome.ALLOW: message, Outcome.REDACT: redacted, Outcome.QUARANTINE: None}[done],
-        tuple(Finding(*_listed(finding)) for finding in findings),
-        tuple(Redaction(*_listed(redaction)) for redaction in redactions),
+        tuple(map(_finding, findings)),
+        tuple(map(_redaction, redactions)),
         why,
     )
 
 
-def _listed(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError("a finding is a list")
-    return value
+def _finding(value: Any) -> Finding:
+    match value:
+        case [str(), str(), str(), float() | int() as score, int() | None, int() | None] if not isinstance(score, bool):
+            return Finding(*value)
+    raise TypeError("a finding is a list of six")
+
+
+def _redaction(value: Any) -> Redaction:
+    match value:
+        case [str(), str(), str(), str()]:
+            return Redaction(*value)
+    raise TypeError("a redaction is a list of four")
 
 
 class _PlainReader(pickle.Unpickler):

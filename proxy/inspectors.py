@@ -5,6 +5,7 @@ Rules of this module:
   killed, an answer that cannot be read, or not started at all is QUARANTINE, with a sentence that says which.
 * Workers are our own processes on socket pairs, one job at a time each: one that dies takes one job with it, and is
   replaced at once (traps T24). A job past its deadline has its worker killed.
+* A large answer is read in another thread: the loop is never held up by one output.
 * Everything is bounded: size of a message, jobs waiting, time waiting, time at work, answers remembered.
 * Only ALLOW is remembered, by a keyed digest of exactly what was asked: an identical clean output is not sent again.
 * Nothing of the gate's environment reaches a worker: it may hold credentials, and workers read hostile data.
@@ -38,6 +39,7 @@ __all__ = ["InspectorPool", "InspectorsDown"]
 log = structlog.get_logger("interlock.inspectors")
 
 WAITING_MAX = 256
+LARGE_ANSWER_BYTES = 256 * 1024
 REMEMBERED_MAX = 2_048
 RESTART_SEC_MAX = 5.0
 ANSWER_BYTES_EXTRA = 4 * 1024 * 1024
@@ -136,7 +138,10 @@ class InspectorPool:
         if isinstance(outcome, str):
             return _held(outcome)
         try:
-            inspection = inspection_of(outcome, message)
+            if len(outcome) > LARGE_ANSWER_BYTES:
+                inspection = await asyncio.to_thread(inspection_of, outcome, message)
+            else:
+                inspection = inspection_of(outcome, message)
         except (ValueError, TypeError):
             return _held("the inspector's answer could not be read")
         if inspection.outcome is Outcome.ALLOW:
@@ -155,7 +160,13 @@ class InspectorPool:
         else:
             self._waiting.append(asked)
             asked.patience = loop.call_later(self._settings.deadline_sec, self._give_up, asked)
-        return await asked.answer
+        try:
+            return await asked.answer
+        except asyncio.CancelledError:
+            if asked in self._waiting:  # whoever asked has left: no place is kept
+                self._waiting.remove(asked)
+                asked.settle(_CLOSING)
+            raise
 
     def _give_up(self, asked: _Asked) -> None:
         if asked in self._waiting:
@@ -203,20 +214,22 @@ class InspectorPool:
         self._deaths_in_a_row = 0
         self.is_free(worker)
 
-    def is_gone(self, worker: _Worker) -> None:
-        """A worker's connection has ended: replace it."""
+    def is_gone(self, worker: _Worker, *, was_at_work: bool) -> None:
+        """A worker's connection has ended: replace it, at once if an output was what ended it."""
         self._workers.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
         self._template.kill(worker.process_id)  # it may be alive behind a closed socket
         if self._is_open:
-            self._deaths_in_a_row += 1
+            self._deaths_in_a_row = 0 if was_at_work else self._deaths_in_a_row + 1
             spawn(self._replace(), name="inspector-replace")
 
     async def _replace(self) -> None:
-        while self._is_open:
+        while True:
             if self._deaths_in_a_row > 1:
                 await asyncio.sleep(min(RESTART_SEC_MAX, 0.05 * 2 ** min(self._deaths_in_a_row - 2, 10)))
+            if not self._is_open:
+                return
             try:
                 await self._add_worker()
             except InspectorsDown as error:
@@ -284,10 +297,11 @@ class _Worker(asyncio.Protocol):
         del exc
         if self._deadline is not None:
             self._deadline.cancel()
-        if self._asked is not None:
+        asked, self._asked = self._asked, None
+        if asked is not None:
             log.warning("inspector_ended", process=self.process_id, why=self._why_ended)
-            self._asked.settle(self._why_ended)
-        self._pool.is_gone(self)
+            asked.settle(self._why_ended)
+        self._pool.is_gone(self, was_at_work=asked is not None)
 
 
 def _held(why: str) -> Inspection:

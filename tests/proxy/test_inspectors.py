@@ -6,6 +6,8 @@ import asyncio
 import os
 import pickle
 import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from policies.model import Do, OutputRules
 from proxy import inspectors
 from proxy.config import Inspection as Settings
-from proxy.inspector_frames import LENGTH, answer_frame
+from proxy.inspector_frames import LENGTH, answer_frame, inspection_of
 from proxy.inspectors import InspectorPool, InspectorsDown
 from redaction.model import Inspection, Outcome, Surface
 
@@ -233,7 +235,8 @@ async def test_p14_jobs_wait_no_longer_than_the_deadline_and_not_in_any_number(m
         with end:
             await asyncio.Event().wait()
 
-    pool, _ = await pool_with(hang, deadline_sec=0.1)
+    pool, template = await pool_with(hang, deadline_sec=0.1)
+    template.fails = 1_000  # nobody takes the place of the slow one: the second must go on waiting
     answers = await asyncio.gather(*(ask(pool, {"n": n}) for n in range(3)))
     assert sorted(answer.why for answer in answers) == [
         "inspection took longer than 0.1 s",
@@ -310,6 +313,84 @@ async def test_a_job_whose_asker_has_left_is_not_given_to_the_next() -> None:
     left.cancel()
     go.set()
     assert (await stays).message == {"second": 2}
+    await pool.close()
+
+
+async def test_p14_those_who_have_left_take_no_place_among_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspectors, "WAITING_MAX", 1)
+    go = asyncio.Event()
+
+    async def behave(end: socket.socket) -> None:
+        with end:
+            for _ in range(2):
+                await frame_from(end)
+                await go.wait()
+                await asyncio.get_running_loop().sock_sendall(end, ALLOWED)
+
+    pool, _ = await pool_with(behave)
+    at_work = asyncio.ensure_future(ask(pool, {"n": 0}))
+    await asyncio.sleep(0)
+    for n in range(1, 10):
+        leaves = asyncio.ensure_future(ask(pool, {"n": n}))
+        await asyncio.sleep(0)
+        leaves.cancel()
+        await asyncio.sleep(0)
+    stays = asyncio.ensure_future(ask(pool, {"n": 10}))
+    await asyncio.sleep(0)
+    go.set()
+    assert [(await one).outcome for one in (at_work, stays)] == [Outcome.ALLOW, Outcome.ALLOW]
+    await pool.close()
+
+
+async def test_p14_outputs_that_end_their_workers_do_not_keep_others_waiting() -> None:
+    """A tool that sends poison again and again: the worker was not at fault, and its successor is there at once."""
+    pool, template = await pool_with(answering([*[None] * 8, ALLOWED]))
+    started = time.monotonic()
+    poisoned = [(await ask(pool, {"n": n})).outcome for n in range(8)]
+    assert (set(poisoned), (await ask(pool)).outcome) == ({Outcome.QUARANTINE}, Outcome.ALLOW)
+    assert time.monotonic() - started < 1  # with a growing pause after each: three seconds and more
+    assert template.forks == 9
+    await pool.close()
+
+
+async def test_a_worker_that_ends_before_it_is_asked_is_replaced_ever_more_slowly() -> None:
+    async def ends(end: socket.socket) -> None:
+        end.close()
+
+    pool, template = await pool_with(ends)
+    await asyncio.sleep(0.5)
+    assert 2 <= template.forks <= 6
+    await pool.close()
+
+
+async def test_nothing_is_forked_after_the_close() -> None:
+    async def ends(end: socket.socket) -> None:
+        end.close()
+
+    pool, template = await pool_with(ends)
+    await asyncio.sleep(0.1)
+    await pool.close()
+    forks = template.forks
+    await asyncio.sleep(0.5)
+    assert template.forks == forks
+
+
+async def test_p14_a_large_answer_does_not_hold_up_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in another thread (reference: bodies over 256 KB are parsed off the loop)."""
+    monkeypatch.setattr(inspectors, "LARGE_ANSWER_BYTES", 1000)
+    here, read_by = threading.get_ident(), []
+
+    def noted(frame: bytes, message: Any) -> Inspection:
+        read_by.append(threading.get_ident() == here)
+        return inspection_of(frame, message)
+
+    monkeypatch.setattr(inspectors, "inspection_of", noted)
+    small, large = ({"a": "x" * size} for size in (10, 2000))
+    answers = [framed(answer_frame(Inspection(Outcome.REDACT, message))) for message in (small, large)]
+    pool, _ = await pool_with(answering([*answers]))
+    assert (await ask(pool, {"n": 1})).message == small
+    assert (await ask(pool, {"n": 2})).message == large
+    assert read_by == [True, False]
     await pool.close()
 
 
