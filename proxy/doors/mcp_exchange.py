@@ -13,13 +13,13 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import structlog
 from mcp.types.jsonrpc import INTERNAL_ERROR
 
-from policies.model import Direction, Effect, JsonObject, ToolCall
+from policies.model import JsonObject, ToolCall
+from proxy.doors.mcp_carried import forbidden
 from proxy.doors.mcp_link import Link, close
 from proxy.doors.mcp_outgoing import AgentRequest, headers_for, message_for
 from proxy.doors.mcp_questions import asks
@@ -234,29 +234,10 @@ class McpExchange:
 
     async def _without_forbidden_questions(self, call: ToolCall, dispatched: Dispatched) -> Dispatched:
         """2026-07-28: what a result asks of the agent is judged; one that is not allowed replaces the whole result."""
-        result = dispatched.response.get("result")
-        asked = result.get("inputRequests") if isinstance(result, dict) else None
-        if asked is None or not self.request.is_modern:
+        if not self.request.is_modern:
             return dispatched
-        requests = list(asked.values()) if isinstance(asked, dict) else [asked]
-        for one in requests:
-            method = one.get("method") if isinstance(one, dict) else None
-            params = one.get("params", {}) if isinstance(one, dict) else None
-            if not isinstance(method, str) or not isinstance(params, dict):
-                return self._replaced("the tool asked the agent for something unreadable")
-            question = replace(
-                call,
-                tool=f"mcp.{method}",
-                method=method,
-                arguments={name: value for name, value in params.items() if name != "_meta"},
-                direction=Direction.TOOL_TO_AGENT,
-                input_responses=None,
-                definition=None,
-            )
-            decision = await self._shared.runner.judge(question)
-            if decision.effect is not Effect.ALLOW:
-                return self._replaced(f"policy does not let the tool ask for {method[:80]}")
-        return dispatched
+        why = await forbidden(self._shared.runner, call, dispatched.response.get("result"))
+        return dispatched if why is None else self._replaced(why)
 
     def _replaced(self, why: str) -> Dispatched:
         """A refusal of ours in place of what the tool answered; it has been executed all the same."""

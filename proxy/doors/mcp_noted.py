@@ -18,6 +18,7 @@ import structlog
 from mcp.types.jsonrpc import INTERNAL_ERROR
 
 from policies.model import Agent, Direction, JsonObject
+from proxy.doors.mcp_carried import forbidden
 from proxy.doors.mcp_link import SESSION_HEADER, Link, close, version_headers
 from proxy.doors.mcp_listing import listed_tools, with_collect_tool
 from proxy.doors.mcp_outgoing import AgentRequest, call_of, headers_for
@@ -159,7 +160,9 @@ class Noted:
             return
         surface = self._asked.row.surface if "result" in message else Surface.ERROR
         inspection = await self._relay.inspect(message, surface)
-        if inspection.message is None:
+        if inspection.message is None or (
+            self._asked.is_modern and await forbidden(self._shared.runner, self._call, message.get("result"))
+        ):
             self._note(WITHHELD)
             await self._end_orphan(upstream)
             withheld = self._error(mcp_results.REFUSED_BY_GATE, WITHHELD_TEXT)

@@ -8,7 +8,7 @@ Rules of this module:
 * Progress that names a token the agent did not give with this request (on a push stream: in this session) is dropped:
   it belongs to somebody else (S7).
 * A request of the server becomes a judged call of its own (`mcp_questions`), and where the revision has no such thing
-  it is refused (2026-07-28 basic/transports/streamable-http).
+  it is refused (2026-07-28 basic/transports/streamable-http). Those that a notification carries are judged too.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import structlog
 
 from policies.model import Direction, JsonObject, OutputRules, ToolCall
 from proxy.doors.mcp_answers import without_our_meta
+from proxy.doors.mcp_carried import forbidden
 from proxy.doors.mcp_reply import AgentReply, ProgressScale
 from proxy.doors.mcp_sessions import Session
 from proxy.doors.mcp_shared import Shared, shown_method
 from proxy.upstreams.base import Incoming
 from proxy.wire import mcp_methods
-from proxy.wire.mcp_methods import Kind, Revision
+from proxy.wire.mcp_methods import Era, Kind, Revision
 from redaction.model import Inspection, Surface
 
 log = structlog.get_logger("interlock.mcp")
@@ -119,6 +120,9 @@ class Relay:
             elif token not in self._tokens:
                 log.info("progress_dropped", server=self._call.server, why="its token is nobody's here")
                 return
+        if self._revision.era is Era.MODERN and await forbidden(self._shared.runner, self._call, message.get("params")):
+            self._note(method, WITHHELD)
+            return
         if method == CANCELLED and self._ask is not None:
             own = self._ask.cancelled(message)
             if own is None:
