@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv6Address, ip_address
 
+from policies.errors import PolicyErrors
 from policies.model import Agent
+from policies.yaml_source import load_positioned
 from proxy.addresses import is_loopback
-from proxy.config import Config
+from proxy.config import AGENT_NAME, Config
 
 KEY_PREFIX = "ilk_"
 KEY_LENGTH_MAX = 256
@@ -39,6 +43,23 @@ def new_key(token: Callable[[], str]) -> tuple[str, str]:
 def key_digest(key: str) -> str:
     """What the configuration holds instead of the key (`agents.<name>.key_sha256`)."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def config_lines(name: str, digest: str, groups: Sequence[str]) -> str:
+    """What to put into the configuration for an agent. Raises: ValueError for a name that cannot stand there."""
+    if not re.fullmatch(AGENT_NAME, name):
+        raise ValueError("an agent's name begins with a letter or a digit, and has only those and . _ @ : - after it")
+    more = f", groups: [{', '.join(map(_yaml_text, groups))}]" if groups else ""
+    return f"agents:\n  {_yaml_text(name)}: {{key_sha256: {digest}{more}}}"
+
+
+def _yaml_text(text: str) -> str:
+    """As it stands where YAML reads it as this text, in quotes where it would read something else."""
+    try:
+        value, _ = load_positioned(f"{{? {text} : [{text}]}}", "")
+    except PolicyErrors:
+        value = None
+    return text if value == {text: [text]} else json.dumps(text)
 
 
 class Agents:

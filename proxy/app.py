@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import os
 import socket
@@ -27,10 +28,12 @@ from audit.entry import EntryDraft, EntryKind
 from audit.masks import commit
 from policies.model import ToolCall
 from proxy.agents import Agents
-from proxy.config import Config, Listener
+from proxy.config import Config, ConfigError, Listener
+from proxy.config_checks import LISTENERS
 from proxy.doors.mcp_http import McpDoor
 from proxy.gate_rows import GateRows
 from proxy.ids import Ids
+from proxy.inspector_template import InspectorsDown
 from proxy.inspectors import InspectorPool
 from proxy.judging import Judging
 from proxy.keys import Keys
@@ -83,7 +86,7 @@ class App:
         self._ticking: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Raises: PolicyErrors, KeysRefused, StoreDown, ConfigError, OSError (a port in use): all say how to mend."""
+        """Raises: PolicyErrors, KeysRefused, StoreDown, ConfigError (also for a port in use), OSError: they say why."""
         try:
             await self._start()
         except BaseException:
@@ -92,7 +95,7 @@ class App:
 
     async def _start(self) -> None:
         config = self.config
-        self._sockets = [_bound(config.agents_listener), _bound(config.reviewers_listener)]
+        self._sockets = [_bound(name, getattr(config, name)) for name in LISTENERS]
         for listener in self._sockets:
             self._closing.callback(listener.close)
         self._build_store(config)
@@ -106,7 +109,10 @@ class App:
         if doubtful:
             log.warning("calls_in_doubt", count=doubtful)
         await self._entry(EntryKind.GATE_STARTED, {"in_doubt": doubtful, "snapshot": self.policies.current.id})
-        await self.inspectors.start()
+        try:
+            await self.inspectors.start()
+        except InspectorsDown as down:
+            raise ConfigError(f"outputs could not be inspected: {down}") from down
         self._closing.push_async_callback(self.inspectors.close)
         await self._listen(config)
         self._tick(self._expire(), "expiry")
@@ -196,14 +202,14 @@ class App:
         self.agents_server = Server(
             self.door,
             sockets=[agents_socket],
-            tls=_tls(config.agents_listener),
+            tls=_tls("agents_listener", config.agents_listener),
             limits=limits,
             answer_holds=self._answer_holds,
         )
         self.reviewers_server = Server(
             await self._console(),
             sockets=[reviewers_socket],
-            tls=_tls(config.reviewers_listener),
+            tls=_tls("reviewers_listener", config.reviewers_listener),
             limits=limits,
         )
         await self.agents_server.start()
@@ -318,8 +324,8 @@ def _repeat_key(key: bytes, volatile: Mapping[str, Mapping[str, list[str]]], cal
     return repeat_key(key, call, canonical, arguments)
 
 
-def _bound(listener: Listener) -> socket.socket:
-    """The listener's socket, bound and not yet listening, so that its port is known. Raises: OSError naming it."""
+def _bound(name: str, listener: Listener) -> socket.socket:
+    """The listener's socket, bound and not yet listening, so that its port is known. Raises: ConfigError."""
     family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -327,7 +333,9 @@ def _bound(listener: Listener) -> socket.socket:
         bound.bind((listener.host, listener.port))
     except OSError as error:
         bound.close()
-        raise OSError(error.errno, f"cannot listen on {listener.host}:{listener.port}: {error.strerror}") from error
+        mend = f"end what listens there, or give {name}.port another one" if error.errno == errno.EADDRINUSE else ""
+        where = f"{name}: cannot listen on {listener.host}:{listener.port}: {error.strerror}"
+        raise ConfigError(f"{where} ({mend})" if mend else where) from error
     bound.setblocking(False)
     return bound
 
@@ -346,8 +354,15 @@ def _url(listener: Listener, bound: socket.socket) -> str:
     return f"{'https' if listener.tls is not None else 'http'}://{shown}:{port}"
 
 
-def _tls(listener: Listener) -> ssl.SSLContext | None:
-    return tls_context(listener.tls.cert, listener.tls.key) if listener.tls is not None else None
+def _tls(name: str, listener: Listener) -> ssl.SSLContext | None:
+    """Raises: ConfigError for files that are no certificate and its key."""
+    if listener.tls is None:
+        return None
+    cert, key = listener.tls.cert, listener.tls.key
+    try:
+        return tls_context(cert, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"{name}.tls: {cert} and {key} are no certificate and its key in PEM: {error}") from error
 
 
 def _server_limits(config: Config) -> ServerLimits:

@@ -122,13 +122,16 @@ def agents_add(
     group: Annotated[list[str] | None, typer.Option("--group", help="A group of the agent's; may be repeated.")] = None,
 ) -> None:
     """Make a key for an agent. It is printed once; the configuration keeps only its hash."""
-    from proxy.agents import new_key
+    from proxy.agents import config_lines, new_key
     from proxy.ids import Ids
 
     key, digest = new_key(Ids().token)
-    groups = f", groups: [{', '.join(group)}]" if group else ""
+    try:
+        lines = config_lines(name, digest, group or [])
+    except ValueError as problem:
+        fail(f"{name!r} cannot be an agent's name: {problem}", 2)
     print(f"Key for {name} (shown only now; send it as 'Authorization: Bearer …'):\n\n  {key}\n")
-    print(f"Add to the configuration file and restart:\n\nagents:\n  {name}: {{key_sha256: {digest}{groups}}}")
+    print(f"Add to the configuration file and restart:\n\n{lines}")
 
 
 @cli.command()

@@ -125,7 +125,7 @@ class Server(Part):
     validate_arguments: bool = True
     """Hold arguments to the tool's inputSchema before they are judged."""
     volatile: dict[str, list[str]] = Field(default_factory=dict)
-    """Tool -> JSONPaths of arguments that change although an agent repeats one and the same call."""
+    """Tool -> JSONPaths (`$.args.request_id`) of arguments that change although an agent repeats one call."""
     timeout_sec: Seconds = 300
     """Silence after which a call to it counts as broken."""
     collect_tool: bool = True

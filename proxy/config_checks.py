@@ -15,6 +15,7 @@ from ipaddress import ip_network
 from posixpath import normpath
 from urllib.parse import urlsplit
 
+from policies.json_path import Deep, parse
 from proxy.addresses import is_loopback, is_never_an_upstream, is_wildcard, literal
 from proxy.config import Config, HttpServer, Listener
 
@@ -132,6 +133,20 @@ def _servers(config: Config) -> Iterator[Problem]:
         if isinstance(server, HttpServer):
             yield from _url(config, name, server)
             yield from _networks(("servers", name, "resolves_to"), server.resolves_to)
+        for tool, paths in server.volatile.items():
+            for index, path in enumerate(paths):
+                yield from _volatile(("servers", name, "volatile", tool, index), path)
+
+
+def _volatile(where: tuple[str | int, ...], path: str) -> Iterator[Problem]:
+    hint = "write where the argument stands, for example $.args.request_id"
+    try:
+        first = parse(path).steps[:1]
+    except ValueError as error:
+        yield Problem(where, str(error), hint)
+        return
+    if first != ("args",) and not isinstance(first[0] if first else None, Deep):
+        yield Problem(where, f"{path} leads to no argument: arguments stand below $.args", hint)
 
 
 def _networks(path: tuple[str | int, ...], networks: list[str]) -> Iterator[Problem]:

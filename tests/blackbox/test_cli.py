@@ -146,7 +146,22 @@ def test_serve_refuses_a_port_that_somebody_has_and_names_it(tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         port = somebody.getsockname()[1]
         gate = GateProcess(tmp_path, GOOD, SERVERS, reviewers_listener={"port": port})
-        assert f"127.0.0.1:{port}" in serve_refused(gate)
+        said = serve_refused(gate)
+    assert f"reviewers_listener: cannot listen on 127.0.0.1:{port}: Address already in use" in said
+    assert "give reviewers_listener.port another" in said
+
+
+def test_serve_refuses_kinds_that_no_detector_knows(tmp_path: Path) -> None:
+    gate = GateProcess(tmp_path, GOOD, SERVERS, inspection={"entities": ["US_SNN"]})
+    assert re.search(r"inspection\.entities: .*US_SNN", serve_refused(gate))
+
+
+def test_serve_refuses_files_that_are_no_certificate_and_names_them(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("nothing")
+    tls = {"cert": "cert.pem", "key": "key.pem"}
+    gate = GateProcess(tmp_path, GOOD, SERVERS, reviewers_listener={"port": 0, "tls": tls})
+    assert re.search(r"reviewers_listener\.tls: .*cert\.pem and .*key\.pem", serve_refused(gate))
 
 
 def test_serve_refuses_keys_that_others_can_read_and_says_how_to_mend_it(tmp_path: Path) -> None:

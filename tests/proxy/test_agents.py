@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from policies.model import Agent
-from proxy.agents import FORWARDING_HEADERS, KEY_PREFIX, Agents, NotAuthenticated, key_digest, new_key
+from policies.yaml_source import load_positioned
+from proxy.agents import (
+    FORWARDING_HEADERS,
+    KEY_PREFIX,
+    Agents,
+    NotAuthenticated,
+    config_lines,
+    key_digest,
+    new_key,
+)
 from proxy.config import Config
 
 KEY = KEY_PREFIX + "k" * 43
@@ -90,3 +99,20 @@ def test_a_new_key_is_shown_once_and_kept_as_a_digest() -> None:
     key, digest = new_key(lambda: "t" * 43)
     assert (key, digest) == ("ilk_" + "t" * 43, key_digest("ilk_" + "t" * 43))
     assert key not in digest
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [("my-agent", ["support"]), ("123", ["1.5"]), ("true", ["null"]), ("a:b@c", ["a, b}", 'say "x"'])],
+)
+def test_the_lines_for_the_configuration_say_what_was_asked_for(name: str, groups: list[str]) -> None:
+    digest = key_digest(KEY)
+    value, _ = load_positioned(config_lines(name, digest, groups), "interlock.yaml")
+    assert value == {"agents": {name: {"key_sha256": digest, "groups": groups}}}
+    assert list(Config.model_validate(value).agents) == [name]
+
+
+@pytest.mark.parametrize("name", ["", "bad name", "x: {}", "-", "a\nb", "é"])
+def test_a_name_that_no_agent_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="begins with a letter or a digit"):
+        config_lines(name, key_digest(KEY), [])

@@ -58,6 +58,12 @@ def test_an_agents_key_is_printed_once_and_only_its_hash_goes_into_the_configura
     assert f"my-agent: {{key_sha256: {digest}, groups: [support]}}" in text
 
 
+def test_an_agents_name_that_the_configuration_would_refuse_gets_no_key() -> None:
+    refused = run.invoke(cli, ["agents", "add", "bad name"])
+    assert refused.exit_code == 2
+    assert "ilk_" not in refused.output
+
+
 def test_serving_without_a_configuration_says_where_one_was_looked_for(tmp_path: Path) -> None:
     result = run.invoke(cli, ["serve", "--config", str(tmp_path / "absent.yaml")])
     assert result.exit_code == 2

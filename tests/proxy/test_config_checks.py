@@ -189,3 +189,19 @@ def test_all_problems_are_told_in_one_go_each_with_a_way_to_mend_it() -> None:
     rows: list[Problem] = refused.value.errors()[0]["ctx"]["problems"]
     assert [row.path[0] for row in rows] == ["agents_listener", "agents_listener", "servers", "anonymous"]
     assert all(row.hint for row in rows)
+
+
+@pytest.mark.parametrize("path", ["$.args.request_id", "$.args.items[*].nonce", "$..nonce", "$.args"])
+def test_volatile_arguments_are_named_by_paths_below_args(path: str) -> None:
+    assert problems({"servers": {"s": {"command": "x", "volatile": {"refund": [path]}}}}) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("$.[", "JSONPath"), ("$.args[?(@.x)]", "JSONPath"), ("$.request_id", "leads to no argument")]
+)
+def test_a_volatile_path_that_could_not_be_followed_is_refused_before_the_first_call(path: str, said: str) -> None:
+    [(where, message)] = problems(
+        {"servers": {"s": {"url": "http://10.0.0.1/", "volatile": {"refund": ["$.args.a", path]}}}}
+    )
+    assert where == "servers.s.volatile.refund.1"
+    assert said in message
