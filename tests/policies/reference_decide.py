@@ -1,7 +1,8 @@
 """A second, naive decision point over plain YAML values: slow, short, and written without looking at the first.
 
-It knows what the property tests generate: literal and glob patterns, topics, risk tags, agents, facts with `tools`,
-comparisons of one fact with a number, and conditions of one or two such comparisons joined by AND or OR.
+It knows what the property tests generate: literal and glob patterns, topics, risk tags (also `{all: […]}`), servers,
+risk, reversible, agents, facts with `tools`, comparisons of one fact with a number, and conditions of one or two such
+comparisons joined by AND or OR, the whole perhaps negated.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ def labels(files: list[dict[str, Any]], call: ToolCall) -> tuple[bool, set[str],
     return bool(entries), {t for e in entries for t in e["topics"]}, {t for e in entries for t in e["risk_tags"]}
 
 
+def stated(files: list[dict[str, Any]], call: ToolCall, key: str) -> list[Any]:
+    """What the entries that cover the call say of its risk, or of its being reversible."""
+    entries = [e for f in files for e in f.get("classify", []) if any(about_tool(p, call) for p in e["tools"])]
+    return [e[key] for e in entries if key in e]
+
+
 def fact(files: list[dict[str, Any]], name: str, call: ToolCall) -> Any:
     """A number, or "unbound", or "missing", or "doubt"."""
     definition = next(f["facts"][name] for f in files if name in f.get("facts", {}))
@@ -49,6 +56,9 @@ def compare(value: Any, sign: str, bound: float) -> Any:
 
 
 def condition(files: list[dict[str, Any]], text: str, call: ToolCall, allowing: bool) -> Any:
+    if text.startswith("NOT ("):
+        inner = condition(files, text[len("NOT (") : -1], call, allowing)
+        return inner if isinstance(inner, str) else not inner
     parts = [
         compare(fact(files, name, call), sign, float(number))
         for name, sign, number in re.findall(r"(\w+) (>|<=|<) (-?\d+)", text)
@@ -74,8 +84,18 @@ def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall) -
             answers.append(any(about_tool(p, call) or (p == "*" and not allowing) for p in wanted))
         elif key in ("topics", "risk_tags"):
             have = topics if key == "topics" else tags
-            each = [any(glob(p, label) for label in have) or (p == "*" and not allowing) for p in wanted]
-            answers.append(all(each) if allowing and key == "risk_tags" else any(each))
+            every = isinstance(wanted, dict)
+            patterns = wanted["all"] if every else wanted
+            each = [any(glob(p, label) for label in have) or (p == "*" and not allowing) for p in patterns]
+            answers.append(all(each) if every or (allowing and key == "risk_tags") else any(each))
+        elif key == "servers":
+            answers.append(any(glob(p, call.server) or (p == "*" and not allowing) for p in wanted))
+        elif key == "risk":
+            tier = max(stated(files, call, "risk"), key=["low", "medium", "high"].index, default=None)
+            answers.append(tier in wanted or (tier is None and classified and not allowing))
+        elif key == "reversible":
+            said = stated(files, call, "reversible")
+            answers.append(classified and not allowing if not said else all(said) is wanted)
         elif key == "agents":
             answers.append(call.agent.id in wanted)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ PATTERNS = (
     "x.read",
     "a/deep/read",
 )
+BROAD = ("a/**", "b/**", "*/read", "a.*", "**")
 TOPICS, TAGS = ("job.crm.read", "job.crm.write"), ("read", "write", "prod")
 FACTS = {
     "cost": {"path": "$.args.cost", "tools": ["a/*"], "min": 0},
@@ -40,26 +42,35 @@ FACTS = {
 NUMBERS = (-5, 0, 50, 100, 150)
 
 some = lambda words, most=2: st.lists(st.sampled_from(words), min_size=1, max_size=most, unique=True)  # noqa: E731 - a word for a table
+any_or_all = lambda words: some(words) | some(words).map(lambda chosen: {"all": chosen})  # noqa: E731 - as above
 comparisons = st.builds(
     "{} {} {}".format, st.sampled_from(sorted(FACTS)), st.sampled_from([">", "<", "<="]), st.sampled_from(NUMBERS)
 )
-conditions = comparisons | st.builds("{} {} {}".format, comparisons, st.sampled_from(["AND", "OR"]), comparisons)
+joined = comparisons | st.builds("{} {} {}".format, comparisons, st.sampled_from(["AND", "OR"]), comparisons)
+conditions = joined | joined.map("NOT ({})".format)
 match_parts: dict[str, st.SearchStrategy[Any]] = {
     "tools": some(PATTERNS),
-    "topics": some((*TOPICS, "job.*", "*.read", "*")),
-    "risk_tags": some((*TAGS, "*")),
+    "topics": any_or_all((*TOPICS, "job.*", "*.read", "*")),
+    "risk_tags": any_or_all((*TAGS, "*")),
+    "servers": some((*SERVERS, "*"), 1),
+    "risk": some(("low", "medium", "high")),
+    "reversible": st.booleans(),
     "agents": some(AGENTS, 1),
     **{f"{name}_{side}": st.sampled_from(NUMBERS) for name in FACTS for side in ("above", "below")},
 }
 
 
+DECISIONS = ("allow", "allow", "allow", "deny", "require_approval")  # most rules allow: that is where errors cost most
+
+
 @st.composite
-def rules(draw: st.DrawFn, decisions: tuple[str, ...] = ("allow", "deny", "require_approval")) -> dict[str, Any]:
+def rules(draw: st.DrawFn, decisions: tuple[str, ...] = DECISIONS) -> dict[str, Any]:
     rule: dict[str, Any] = {"decision": draw(st.sampled_from(decisions))}
-    keys = draw(st.lists(st.sampled_from(sorted(match_parts)), max_size=3, unique=True))
+    how_many = draw(st.sampled_from((0, 1, 1, 2)))
+    keys = draw(st.lists(st.sampled_from(sorted(match_parts)), min_size=how_many, max_size=how_many, unique=True))
     if keys:
         rule["match"] = {key: draw(match_parts[key]) for key in keys}
-    if draw(st.booleans()):
+    if draw(st.integers(0, 2)) == 0:
         rule["condition"] = draw(conditions)
     if rule["decision"] != "allow" and draw(st.booleans()):
         rule["when_missing"] = "skip"
@@ -67,19 +78,27 @@ def rules(draw: st.DrawFn, decisions: tuple[str, ...] = ("allow", "deny", "requi
 
 
 @st.composite
+def entries(draw: st.DrawFn) -> dict[str, Any]:
+    entry = {
+        "tools": draw(some(PATTERNS) | some(BROAD, 3)),
+        "topics": draw(some(TOPICS)),
+        "risk_tags": draw(some(TAGS, 3)),
+    }
+    if draw(st.booleans()):
+        entry["risk"] = draw(st.sampled_from(["low", "medium", "high"]))
+    if draw(st.booleans()):
+        entry["reversible"] = draw(st.booleans())
+    return entry
+
+
+@st.composite
 def policies(draw: st.DrawFn) -> list[dict[str, Any]]:
     files: list[dict[str, Any]] = [{"name": "base", "facts": FACTS}]
-    entries = draw(
-        st.lists(
-            st.builds(
-                lambda t, o, r: {"tools": t, "topics": o, "risk_tags": r}, some(PATTERNS), some(TOPICS), some(TAGS)
-            ),
-            max_size=2,
-        )
-    )
-    if entries:
-        files[0]["classify"] = entries
-    for number, chosen in enumerate(draw(st.lists(st.lists(rules(), min_size=1, max_size=3), max_size=3))):
+    labels = draw(st.lists(entries(), max_size=3) | st.lists(entries(), min_size=1, max_size=3))
+    if labels:
+        files[0]["classify"] = labels
+    several = st.lists(st.lists(rules(), min_size=1, max_size=3), min_size=1, max_size=3)
+    for number, chosen in enumerate(draw(several)):
         file: dict[str, Any] = {
             "name": f"p{number}",
             "rules": [{"id": f"r{i}", **rule} for i, rule in enumerate(chosen)],
@@ -90,7 +109,7 @@ def policies(draw: st.DrawFn) -> list[dict[str, Any]]:
     return files
 
 
-values = st.sampled_from(NUMBERS) | st.sampled_from(["150", None, [150], True, 99.5])
+values = st.sampled_from(NUMBERS) | st.sampled_from(NUMBERS) | st.sampled_from(["150", None, [150], True, 99.5])
 arguments = st.dictionaries(st.sampled_from(["cost", "people", "note"]), values, max_size=3)
 seldom = st.integers(0, 4).map(lambda number: number == 0)
 calls = st.builds(
@@ -121,6 +140,33 @@ def judged(files: list[dict[str, Any]], one: ToolCall) -> tuple[str, tuple[str, 
 @example([{"name": "base", "facts": FACTS}], call("a/read"))
 def test_it_agrees_with_the_naive_decision_point(files: list[dict[str, Any]], one: ToolCall) -> None:
     assert judged(files, one) == reference_decide(files, one)
+
+
+def test_the_cases_are_about_every_way_a_decision_comes_about() -> None:
+    """A generator whose calls are nearly all denied by silence would compare nothing."""
+    seen: Counter[str] = Counter()
+
+    @given(policies(), calls)
+    @settings(max_examples=300, derandomize=True, database=None, deadline=None)
+    def look(files: list[dict[str, Any]], one: ToolCall) -> None:
+        decision = decide(one, loaded(files), at=NOON)
+        by = "default" if any(ref.endswith("#default") for ref in decision.determining) else "rule"
+        seen[f"{decision.effect} by {by if decision.determining else 'silence'}"] += 1
+        seen["unclassified, and a rule spoke"] += not decision.classification.is_classified and by == "rule"
+        seen["several voices"] += sum(step.matched for step in decision.trace) > 1
+        for step in decision.trace:
+            seen["doubt that matched" if step.matched else "doubt that did not"] += step.error is not None
+            seen["unbound"] += "not bound" in step.why
+            seen["skipped"] += step.why.endswith("skipped")
+
+    look()
+    assert seen["allow by rule"] > 5, seen
+    assert seen["require_approval by rule"] > 20, seen
+    assert seen["deny by rule"] > 20, seen
+    assert seen["deny by silence"] < 200, seen
+    for way in ("allow by default", "several voices", "doubt that matched", "doubt that did not", "unbound", "skipped"):
+        assert seen[way] > 5, (way, seen)
+    assert seen["unclassified, and a rule spoke"] > 20, seen
 
 
 @pytest.mark.long
