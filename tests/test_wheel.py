@@ -89,3 +89,10 @@ def test_there_it_finds_its_own_data(installed: Path, tmp_path: Path) -> None:
     run(installed / "interlock", "policy", "check", policy, cwd=tmp_path)
     code = "import proxy, pathlib; print(pathlib.Path(proxy.__file__).is_relative_to(__import__('sys').prefix))"
     assert run(installed / "python", "-c", code, cwd=tmp_path).strip() == "True"
+
+
+def test_there_the_demo_comes_out_right_with_the_servers_that_are_installed(installed: Path, tmp_path: Path) -> None:
+    """The third-party servers come with a checkout's development group, not with the wheel."""
+    lines = run(installed / "interlock", "demo", "--auto", cwd=tmp_path).splitlines()
+    assert "Without the server 'time': the package mcp-server-time is not installed." in lines
+    assert lines[-1] == "13 of 13 steps came out right."
