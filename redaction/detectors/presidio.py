@@ -353,8 +353,9 @@ def _phone_reader(regions: Sequence[str]) -> _Reader:
         return b"0" * (min(shortest, _SHORTEST_INTERNATIONAL) if "+" in look.text else shortest) in look.digits
 
     def find(text: str) -> Iterator[tuple[int, int, float]]:
+        chars_min = min(shortest, _SHORTEST_INTERNATIONAL)  # most candidates in prose are short: counts, hours, years
         for region in recognizer.supported_regions:
-            for match in phonenumbers.PhoneNumberMatcher(text, region, leniency=PHONE_LENIENCY, max_tries=maxsize):
+            for match in phonenumbers.PhoneNumberMatcher(text, region, PHONE_LENIENCY, maxsize, chars_min):
                 yield match.start, match.end, recognizer.SCORE
 
     context = tuple(word.lower() for word in recognizer.context)
