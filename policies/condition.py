@@ -21,6 +21,7 @@ from datetime import UTC
 from typing import Any
 
 from policies.condition_tokens import BadCondition, Use, check, equals, names_in, rewritten, tokens_of, uses
+from policies.condition_types import check_types
 from policies.criteria.base import YES, Answer, Truth, View
 from policies.criteria.fact import unknown
 from policies.errors import nearest
@@ -111,6 +112,7 @@ def compile_condition(text: str, facts: Mapping[str, Fact]) -> Condition:
         program = cel.compile(rewritten(text, tokens))
     except ENGINE_ERRORS as error:
         raise _syntax_error(text, error) from error
+    check_types(tokens, types)
     compiled = Condition(
         text,
         facts=tuple((name, facts[name].type) for name in names if name in facts),
