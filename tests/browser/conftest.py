@@ -52,18 +52,25 @@ def _open(browser: Browser, served: Served, **options: object) -> BrowserContext
     return context
 
 
+def leave(context: BrowserContext) -> None:
+    """Close a context once its pages are at rest: closed in the midst of going somewhere, Chromium may never answer."""
+    for page in context.pages:
+        page.goto("about:blank")
+    context.close()
+
+
 @pytest.fixture
 def desktop(chromium: Browser, served: Served) -> Iterator[Page]:
     context = _open(chromium, served, **DESKTOP)
     yield context.new_page()
-    context.close()
+    leave(context)
 
 
 @pytest.fixture
 def phone(chromium: Browser, served: Served) -> Iterator[Page]:
     context = _open(chromium, served, **PHONE)
     yield context.new_page()
-    context.close()
+    leave(context)
 
 
 def log_in(page: Page, served: Served, name: str = "anna") -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from policies.model import Approval
 from review.model import ReviewState
-from tests.browser.conftest import DESKTOP, PHONE, log_in, watch
+from tests.browser.conftest import DESKTOP, PHONE, leave, log_in, watch
 from tests.browser.served import Served
 from tests.review.builders import held_output, refund
 from tests.review.hostile import ALL
@@ -55,7 +55,7 @@ def test_a07_a08_hostile_text_does_nothing_in_any_scheme_or_size(chromium: Brows
                 summary.click()
         assert page.evaluate("window.hacked") is None
         assert wrong == []
-        context.close()
+        leave(context)
 
 
 def test_a06_the_console_can_not_be_framed(chromium: Browser, served: Served) -> None:
@@ -70,7 +70,7 @@ def test_a06_the_console_can_not_be_framed(chromium: Browser, served: Served) ->
     page.goto("http://evil.example/")
     expect(page.locator("#f")).to_be_attached()
     assert page.frames[-1].url == "chrome-error://chromewebdata/"
-    context.close()
+    leave(context)
 
 
 def test_a04_a_form_on_a_foreign_page_decides_nothing(chromium: Browser, served: Served) -> None:
@@ -87,7 +87,7 @@ def test_a04_a_form_on_a_foreign_page_decides_nothing(chromium: Browser, served:
     page.click("button")
     expect(page.locator("body")).to_contain_text("does not come from the console")
     assert served.review().state is ReviewState.PARKED
-    context.close()
+    leave(context)
 
 
 def test_a_link_from_elsewhere_finds_one_still_logged_in(chromium: Browser, served: Served) -> None:
@@ -102,4 +102,4 @@ def test_a_link_from_elsewhere_finds_one_still_logged_in(chromium: Browser, serv
     page.goto("http://chat.example/")
     page.click("a")
     expect(page.get_by_role("heading", name=re.compile("wants to run"))).to_be_visible()
-    context.close()
+    leave(context)

@@ -13,7 +13,7 @@ from policies.model import Approval
 from review.desk import Seen
 from review.model import CallState, ReviewState
 from review.ports import Change, MoveReview
-from tests.browser.conftest import ARMED_MS, DESKTOP, PATIENCE_SEC, armed, log_in, settled, watch
+from tests.browser.conftest import ARMED_MS, DESKTOP, PATIENCE_SEC, armed, leave, log_in, settled, watch
 from tests.browser.served import PASSWORD, Served
 from tests.review.builders import held_output, refund
 
@@ -80,7 +80,7 @@ def test_a06_a_fresh_button_can_not_be_hit(chromium: Browser, tmp_path: Path) ->
     answer = page.request.post("/c/c-1/approve", form=form, headers={"sec-fetch-site": "same-origin"})
     assert answer.status == 409
     assert served.review().state is ReviewState.PARKED
-    context.close()
+    leave(context)
     served.stop()
 
 
@@ -296,4 +296,4 @@ def test_it_works_without_a_script(chromium: Browser, served: Served) -> None:
     page.click("button:text('Reject')")
     expect(page.get_by_text("your reason is recorded")).to_be_visible()
     assert served.review().state is ReviewState.REJECTED
-    context.close()
+    leave(context)
