@@ -7,6 +7,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from starlette.responses import Response
@@ -43,7 +44,7 @@ def _page(visit: Visit, shown: Shown, revealed: Any = None) -> Page:
         "review": review,
         "masked": shape.rows(call.outcome) if call.outcome is not None else None,
         "findings": list(call.inspection.get("findings") or ()),
-        "found_at": _found_at(call.inspection),
+        "found_at": _found_at(call.inspection, call.outcome),
         "why": str(call.inspection.get("why") or review.comment),
         "revealed": revealed,
         "is_open": review.state is ReviewState.QUARANTINED,
@@ -88,9 +89,15 @@ def _review(shown: Shown) -> str:
     return shown.review.id
 
 
-def _found_at(inspection: dict[str, Any]) -> dict[str, list[str]]:
-    """Kinds found, by path."""
+def _found_at(inspection: dict[str, Any], outcome: Any) -> dict[str, list[str]]:
+    """Kinds found, by path as this page writes it; findings write theirs in ASCII."""
+    paths = {_in_ascii(leaf.path): leaf.path for leaf in shape.leaves(outcome)}
     found: dict[str, list[str]] = {}
     for finding in inspection.get("findings") or ():
-        found.setdefault(str(finding.get("path", "$")), []).append(str(finding.get("kind", "?")))
+        path = str(finding.get("path", "$"))
+        found.setdefault(paths.get(_in_ascii(path), path), []).append(str(finding.get("kind", "?")))
     return found
+
+
+def _in_ascii(path: str) -> str:
+    return "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in path)

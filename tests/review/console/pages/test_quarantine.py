@@ -16,6 +16,15 @@ def test_the_page_shows_shape_and_findings_and_no_value(house: House) -> None:
     assert "AKIA" not in html
 
 
+def test_a_finding_under_an_odd_key_is_marked_where_it_is(house: House) -> None:
+    outcome = {"result": {"gr\u00fc\u00dfe \U0001f511": "key AKIAABCDEFGHIJKLMNOP"}}
+    path = '$.result["gr\\u00fc\\u00dfe \\ud83d\\udd11"]'
+    inspection = {"findings": [{"path": path, "kind": "aws_access_key", "score": 1.0}], "why": "x"}
+    house.world.park(held_output(outcome=outcome, inspection=inspection))
+    html = house.logged_in("sam").get("/q/c-1").text
+    assert '<tr class="found"><th scope="row">' in html
+
+
 def test_looking_in_clear_needs_a_reason_and_is_recorded(house: House) -> None:
     house.world.park(held_output())
     browser = house.logged_in("sam")
