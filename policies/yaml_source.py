@@ -34,6 +34,17 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z")
 _WORDS: dict[str, bool | None] = {"true": True, "True": True, "TRUE": True, "false": False, "False": False}
 _WORDS |= {"FALSE": False, "null": None, "Null": None, "NULL": None, "~": None, "": None}
 
+# What people most often meant, by words of PyYAML's messages.
+_HINTS = {
+    "while scanning an alias": 'text that begins with * stands in quotes, for example "*"',
+    "character '\\t'": "indent with blanks, not with tabs",
+    "mapping values are not allowed": "text that holds ': ' stands in quotes; else look at the indentation",
+    "quoted scalar": "a quote is opened here and never closed",
+    "a flow sequence": "a bracket '[' is not closed, or something in it needs quotes",
+    "a flow mapping": "a bracket '{' is not closed, or something in it needs quotes",
+    "expected <block end>": "look at the indentation",
+}
+
 
 @dataclass(slots=True)
 class Positions:
@@ -73,10 +84,12 @@ def load_positioned(text: str, file: str) -> tuple[Any, Positions]:
     try:
         value = reading.document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         what = " ".join(part for part in (error.context, error.problem) if part)
-        reading.mistakes.append(PolicyError(file, line, column, f"not YAML: {what}"))
+        is_open = "end of stream" in what or "<stream end>" in what  # what was never closed is mended where it begins
+        mark = (error.context_mark if is_open else None) or error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        hint = next((hint for words, hint in _HINTS.items() if words in what), "")
+        reading.mistakes.append(PolicyError(file, line, column, f"not YAML: {what}", hint))
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1
@@ -118,7 +131,11 @@ class _Reading:
             self.give_up(event, f"nested more than {DEPTH_MAX} deep")
         self.positions.values[path] = _place(event)
         if isinstance(event, yaml.AliasEvent):
-            self.mistake(event, f"the alias *{event.anchor}", "aliases are not accepted: write the value out")
+            self.mistake(
+                event,
+                f"the alias *{event.anchor}",
+                "aliases are not accepted: write the value out, or a pattern in quotes",
+            )
             return None
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
         if event.anchor is not None:

@@ -61,7 +61,7 @@ def test_an_empty_text_is_nothing() -> None:
     [
         ("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: the key 'a' a second time (first in line 1)"),
         ("a: &x 1", "f.yaml:1:4: the anchor &x (anchors are not accepted: remove it)"),
-        ("a: *x", "f.yaml:1:4: the alias *x (aliases are not accepted: write the value out)"),
+        ("a: *x", "f.yaml:1:4: the alias *x (aliases are not accepted: write the value out, or a pattern in quotes)"),
         ("a: !!str 1", "f.yaml:1:4: the tag tag:yaml.org,2002:str (tags are not accepted: remove it)"),
         ("a: !!python/object:os.system x", "tags are not accepted"),
         ("!!map {a: 1}", "tags are not accepted"),
@@ -73,7 +73,8 @@ def test_an_empty_text_is_nothing() -> None:
         ("true: a", "the key true is not text"),
         ("~: a", "the key ~ is not text"),
         ("[a]: 1", "a key that is not text"),
-        ("a: [1\n", "f.yaml:2:1: not YAML:"),
+        ("a: [1\n", "f.yaml:1:4: not YAML: while parsing a flow sequence"),
+        ('a: 1\nb: "x\nc: 2\n', "f.yaml:2:4: not YAML: while scanning a quoted scalar"),
         ("a: b: c", "f.yaml:1:5: not YAML: mapping values are not allowed here"),
         ("a:\n\t- b", "f.yaml:2:1: not YAML:"),
         ("a: 1\nb: \x01", "f.yaml:2:4: a character that YAML does not allow"),
@@ -86,6 +87,24 @@ def test_an_empty_text_is_nothing() -> None:
 )
 def test_what_is_not_json_is_refused_with_its_place(text: str, error: str) -> None:
     assert error in errors_of(text)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("tools: *\n", 'text that begins with * stands in quotes, for example "*"'),
+        ("tools: [*.read]\n", 'text that begins with * stands in quotes, for example "*"'),
+        ("a:\n\t- b\n", "indent with blanks, not with tabs"),
+        ("reason: it's: fine\n", "text that holds ': ' stands in quotes; else look at the indentation"),
+        ('b: "x\nc: 2\n', "a quote is opened here and never closed"),
+        ("a: [1\n", "a bracket '[' is not closed, or something in it needs quotes"),
+        ("a: {b: 1\n", "a bracket '{' is not closed, or something in it needs quotes"),
+        ("- a: 1\n b: 2\n", "look at the indentation"),
+    ],
+)
+def test_what_authors_most_often_mean_is_said(text: str, hint: str) -> None:
+    (error,) = errors_of(text)
+    assert error.endswith(f"({hint})")
 
 
 def test_all_mistakes_that_can_be_read_past_are_raised_together() -> None:
