@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -33,6 +34,7 @@ log = structlog.get_logger("interlock.stdio")
 LAST_WORDS_SEC = 2.0
 _LEASH = Path(__file__).with_name("leash.py")
 _STRAY_LINES_LOGGED = 5
+_LINES_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +206,14 @@ class Child:
         assert stderr is not None
         try:
             async with asyncio.TaskGroup() as group:
-                last_words = {
+                last_words: set[asyncio.Task[object]] = {
                     group.create_task(self._listen(stdout, listener)),
                     group.create_task(self._stderr.drain(stderr)),
                 }
                 how = await self._hear_leash(started)
-                await self._process.wait()
                 # What it wrote before it ended is still in the pipes; a process that left its group may hold them open.
+                # Nor does asyncio call a process over whose output nobody reads to the end, as after too long a line.
+                last_words.add(group.create_task(self._process.wait()))
                 await asyncio.wait(last_words, timeout=LAST_WORDS_SEC)
                 for task in last_words:
                     task.cancel()
@@ -256,7 +259,9 @@ class Child:
         return f"{why} (what it said on stderr is in the log)" if self._stderr.tail else why
 
     async def _listen(self, stdout: asyncio.StreamReader, listener: Listener) -> None:
-        while True:
+        for number in itertools.count(1):
+            if number % _LINES_AT_ONCE == 0:
+                await asyncio.sleep(0)  # the buffer is read without waiting: others shall have their turn
             try:
                 line = await stdout.readuntil(b"\n")
             except asyncio.IncompleteReadError as end:
@@ -278,16 +283,15 @@ class Child:
 
     def _stray(self, line: bytes, listener: Listener, why: str) -> None:
         """Stray text (a banner, a print) is skipped; what begins like a message is a broken one."""
-        if line[:1] in (b"{", b"["):
-            listener.broke(f"it wrote a message that is not strict JSON: {why}")
-            return
         self._stray_lines += 1
-        if self._stray_lines <= _STRAY_LINES_LOGGED:
+        if self._stray_lines > self._limits.stray_lines_max:
+            self.let_go(f"it wrote more than {self._limits.stray_lines_max} lines on stdout that are no messages")
+        elif line[:1] in (b"{", b"["):
+            listener.broke(f"it wrote a message that is not strict JSON: {why}")
+        elif self._stray_lines <= _STRAY_LINES_LOGGED:
             log.warning(
                 "child_stray_line", server=self.name, pid=self.pid, text=inert(line[:200].decode("utf-8", "replace"))
             )
-        elif self._stray_lines > self._limits.stray_lines_max:
-            self.let_go(f"it wrote more than {self._limits.stray_lines_max} lines on stdout that are no messages")
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):

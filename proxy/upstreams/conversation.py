@@ -65,6 +65,7 @@ class Conversation:
         self._pushes: dict[str, PushStream] = {}
         self._child: Child | None = None
         self._unwritten = 0
+        self._has_lost = False
         self.began_at = self.last_used_at = clock()
         self.has_answered = False
         self.is_over = False
@@ -224,7 +225,9 @@ class Conversation:
     def _answer(self, answer: JsonObject) -> None:
         """Say something of our own to the child, without waiting: it may not read before we have heard it out."""
         if self._unwritten >= UNWRITTEN_MAX:
-            log.warning("child_answer_lost", server=self.name, why="it asks faster than it reads")
+            if not self._has_lost:  # said once: a tool that floods us shall not flood the log too
+                log.warning("child_answer_lost", server=self.name, why="it asks faster than it reads")
+            self._has_lost = True
             return
         self._unwritten += 1
         spawn(self._write_answer(answer), name=f"answer:{self.name}")

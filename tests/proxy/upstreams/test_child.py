@@ -126,6 +126,44 @@ async def test_a_line_may_be_as_long_as_the_limit_and_no_longer(start: Start, le
         assert heard.why == "it wrote a line longer than 1000 bytes"
 
 
+async def test_a_child_that_writes_without_end_and_without_a_line_is_ended(start: Start) -> None:
+    endless = "import os\nwhile True: os.write(1, b'{' * 65536)"
+    _, heard = await start(endless, line_bytes_max=1_000)
+    await heard.until(lambda h: h.why is not None)
+    assert heard.why == "it wrote a line longer than 1000 bytes"
+
+
+async def test_p14_a_child_that_keeps_writing_broken_messages_is_ended(start: Start) -> None:
+    child, heard = await start("while True: print('{broken')", stray_lines_max=10)
+    await heard.until(lambda h: h.why is not None)
+    assert len(heard.broken) == 10
+    assert not child.is_alive
+
+
+async def test_p14_a_child_that_floods_its_output_leaves_others_their_turn(start: Start) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.ensure_future(other())
+    _, heard = await start("import os; os.write(1, b'{}\\n' * 5_000); os.read(0, 1)")
+    at_first: list[int] = []
+    hear = heard.heard
+
+    async def noting(value: Any, size: int) -> None:
+        at_first.append(turns)
+        await hear(value, size)
+
+    heard.heard = noting  # type: ignore[method-assign]
+    await heard.until(lambda h: len(h.values) == 5_000)
+    beside.cancel()
+    assert len(set(at_first)) >= 50
+
+
 async def test_what_a_child_wrote_before_it_ended_is_heard_before_its_end_is_told(start: Start) -> None:
     _, heard = await start("import os; os.write(1, b'{}\\n' * 500); os._exit(4)")
     await heard.until(lambda h: h.why is not None)
