@@ -137,6 +137,7 @@ def refuse_argument_variants(arguments: JsonObject, input_schema: JsonObject) ->
 
 
 _ABSENT: Final = object()
+_CALL_PARAMS: Final = frozenset({"name", "arguments", "inputResponses", "requestState", "task", "_meta"})
 
 
 def _meta_version(message: Message | None) -> Any:
@@ -252,6 +253,11 @@ def _check_subject(message: Request, row: Method, revision: Revision) -> None:
             id=message.id,
             modern=modern,
         )
+    if row.name == "tools/call" and not _CALL_PARAMS.issuperset(message.params):
+        # A reviewer is shown the tool and its arguments, and an approval binds them: nothing rides beside them (P6).
+        unknown = next(name for name in message.params if name not in _CALL_PARAMS)
+        why = f"params of tools/call have no member {unknown[:40]!a}; put it into _meta"
+        raise WireRefusal(Why.UNKNOWN_MEMBER, why, id=message.id, modern=modern)
 
 
 def _answer(lines: McpHeaders, message: Response, revision: Revision) -> Inbound:

@@ -348,6 +348,22 @@ def test_arguments_are_an_object_or_left_out(arguments: Any) -> None:
     assert classify([], request("tools/call", {"name": "refund"})).is_judged
 
 
+@pytest.mark.parametrize("member", ["tool", "args", "input", "dryRun", "meta"])
+@pytest.mark.parametrize("revision", Revision)
+def test_p06_a_call_carries_nothing_that_no_reviewer_is_shown_and_no_approval_binds(
+    member: str, revision: Revision
+) -> None:
+    params = {"name": "refund", "arguments": {}, member: "delete_all"}
+    message = modern_request("tools/call", params) if revision is MODERN else request("tools/call", params)
+    lines = modern_headers(message) if revision is MODERN else version(revision)
+    assert refusal(lines, message).why is Why.UNKNOWN_MEMBER
+
+
+@pytest.mark.parametrize("member", ["inputResponses", "requestState", "task", "_meta"])
+def test_the_protocols_own_members_of_a_call_are_known(member: str) -> None:
+    assert classify([], request("tools/call", {"name": "refund", "arguments": {}, member: {}})).is_judged
+
+
 # ---- answers ----------------------------------------------------------------------------------------------------
 
 
