@@ -101,7 +101,7 @@ TABLE: Final[Mapping[Why | JsonFault, Row]] = MappingProxyType(
         Why.NOT_AN_OBJECT: _row("a message that is not an object", 400, INVALID_REQUEST),
         Why.JSONRPC_VERSION: _row('`jsonrpc` is not "2.0"', 400, INVALID_REQUEST),
         Why.MIXED_MESSAGE: _row("both a method and a result or error, or neither", 400, INVALID_REQUEST),
-        Why.UNKNOWN_MEMBER: _row("a member JSON-RPC does not know beside the method, or `tools/call` in its params", 400, INVALID_REQUEST),
+        Why.UNKNOWN_MEMBER: _row("a member unknown to JSON-RPC, or to `tools/call` in params", 400, INVALID_REQUEST),
         Why.BAD_ID: _row("an id that is neither a string nor a safe integer", 400, INVALID_REQUEST),
         Why.REQUEST_WITHOUT_ID: _row("a request sent as a notification", 400, INVALID_REQUEST),
         Why.BAD_METHOD: _row("a method that is not a short string", 400, INVALID_REQUEST),
