@@ -101,6 +101,9 @@ def audit_verify(
         Path | None, typer.Argument(help="A store or an exported record; default: the configured data directory's.")
     ] = None,
     config: ConfigOption = None,
+    head: Annotated[str | None, typer.Option(help="The hash it must end in, which you noted earlier.")] = None,
+    after: Annotated[str | None, typer.Option(help="Of a part of a record: the hash that came before it.")] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Check the canonical form of every entry as well.")] = False,
 ) -> None:
     """Verify the chain offline: every entry's hash and link. Needs nothing of the gate's."""
     from audit.verify import main as verify
@@ -113,7 +116,8 @@ def audit_verify(
         except CannotStart as problem:
             fail(str(problem), 2)
         path = loaded.base / loaded.config.data_dir / "interlock.db"
-    raise typer.Exit(verify([str(path)]))
+    asked = [f"{name}={value}" for name, value in (("--head", head), ("--after", after)) if value is not None]
+    raise typer.Exit(verify([*asked, *(["--deep"] if deep else []), "--", str(path)]))
 
 
 @agents_cli.command("add")
@@ -169,12 +173,13 @@ def approvals_show(
 def approvals_approve(
     review: Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")],
     comment: Annotated[str, typer.Option("--comment", "-m")] = "",
+    digest: Annotated[str, typer.Option("--digest", help="Only if it is still what `show` gave this digest of.")] = "",
     url: UrlOption = REVIEW_URL,
 ) -> None:
-    """Approve exactly what `show` printed."""
+    """Print the call, ask whether it is to be approved where a person is there to answer, and approve exactly that."""
     from proxy.reviewer_cli import run
 
-    raise typer.Exit(run("approve", url, review=review, comment=comment))
+    raise typer.Exit(run("approve", url, review=review, comment=comment, digest=digest))
 
 
 @approvals_cli.command("reject")

@@ -3,7 +3,7 @@
 Rules of this module:
 * Everything from an agent or a tool is printed inert (`review.inert.terminal`).
 * `approve` shows what it approves first, asks whether it is to be that where a person sits at the terminal, and sends
-  the digest of just that; a race comes back as a conflict.
+  the digest of just that; a race comes back as a conflict. A script gives the digest that it was shown (`--digest`).
 * Exit codes: 0 done, 1 the gate said no, 2 wrong usage, 3 the gate cannot be reached.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 
 from policies.model import JsonObject
 from proxy.config_file import user_config_dir
-from proxy.reviewer_client import Refused, ReviewerClient, Unreachable, load_sessions, save_session
+from proxy.reviewer_client import NoAddress, Refused, ReviewerClient, Unreachable, load_sessions, save_session
 from review import exact
 from review.inert import inert, marked_json, terminal
 
@@ -40,6 +40,9 @@ def run(verb: str, url: str, **options: Any) -> int:
         why = f"You are not logged in there. Run: interlock login NAME --url {url}" if is_stranger else str(refused)
         print(f"interlock: {terminal(why)}", file=sys.stderr)
         return 1
+    except NoAddress as problem:
+        print(f"interlock: {problem}", file=sys.stderr)
+        return 2
     except Unreachable as problem:
         print(f"interlock: {problem}", file=sys.stderr)
         return 3
@@ -157,6 +160,8 @@ def _print_shown(shown: JsonObject, url: str) -> None:
         print(f"Release or destroy it in the console: {url}/q/{call['id']}")
     if call["state"] == "in_doubt":
         print(f"It may or may not have happened. Say what you found in the console: {url}/c/{call['id']}")
+    if shown["shown"]:
+        print(f"Digest of what an approval binds: {shown['shown']}")
     if shown["cannot_decide"]:
         print(f"You cannot decide this: {_in_line(shown['cannot_decide'], chars_max=2_000)}")
 
@@ -181,6 +186,9 @@ def _cautions(call: JsonObject) -> Iterator[str]:
 def _approve(client: ReviewerClient, options: dict[str, Any]) -> int:
     shown = client.show(_whole_id(client, options["review"]))
     _print_shown(shown, client.url)
+    if options.get("digest") not in (None, "", shown["shown"]):
+        print("interlock: it has changed since that digest was shown; nothing was decided", file=sys.stderr)
+        return 1
     if not sys.stdin.isatty():
         return _told(client.act("approve", shown, comment=options["comment"]))
     began = time.monotonic()

@@ -24,6 +24,10 @@ class Unreachable(Exception):
     """The reviewers' listener did not answer; the text says where it was looked for."""
 
 
+class NoAddress(Unreachable):
+    """What was given is no address at all: wrong usage, not a gate that is away."""
+
+
 class Refused(Exception):
     """The reviewers' listener said no. `code` is the API's word for why."""
 
@@ -73,7 +77,7 @@ class ReviewerClient:
         except ValueError:  # half an IPv6 address, a port that is no number
             parts, host, port = urlsplit(""), None, None
         if parts.scheme not in ("http", "https") or host is None:
-            raise Unreachable(f"{self.url!r} is not an address of a reviewers' listener")
+            raise NoAddress(f"{self.url!r} is not an address of a reviewers' listener")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         return kind(host, port, timeout=TIMEOUT_SEC)
 

@@ -9,9 +9,11 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from proxy.cli import cli
+from tests.audit.builders import a_chain, jsonl
 
 run = CliRunner()
 GOOD = "version: v1\nrules:\n  - {id: reads, match: {tools: [files/read]}, decision: allow, reason: Reads pass}\n"
@@ -68,6 +70,28 @@ def test_serving_without_a_configuration_says_where_one_was_looked_for(tmp_path:
     result = run.invoke(cli, ["serve", "--config", str(tmp_path / "absent.yaml")])
     assert result.exit_code == 2
     assert "there is no such file" in result.output
+
+
+RECORD = a_chain(3)
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ([], 0),
+        (["--deep"], 0),
+        (["--head", RECORD[-1].head.hash], 0),
+        (["--head", RECORD[1].head.hash], 1),
+        (["--after", "1" * 64], 1),
+        (["--head", "short"], 2),
+    ],
+)
+def test_p13_a_record_is_verified_against_what_one_noted_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    jsonl(tmp_path / "--record", RECORD)  # also one whose name looks like an option
+    assert run.invoke(cli, ["audit", "verify", *more, "--", "--record"]).exit_code == code
 
 
 def test_a_record_that_cannot_be_read_is_not_called_verified(tmp_path: Path) -> None:

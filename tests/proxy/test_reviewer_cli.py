@@ -105,6 +105,23 @@ def test_approving_sends_exactly_what_was_shown(gate: Gate, capsys: pytest.Captu
     assert "\x1b" not in out
 
 
+def test_p06_a_script_approves_only_what_the_digest_it_gives_is_of(
+    gate: Gate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reviewer_cli.run("show", "http://gate", review="ABCDEF", json=False) == 0
+    assert "digest-1" in capsys.readouterr().out
+    assert reviewer_cli.run("approve", "http://gate", review="ABCDEF", comment="", digest="digest-0") == 1
+    assert "changed since" in capsys.readouterr().err
+    assert gate.acts == []
+    assert reviewer_cli.run("approve", "http://gate", review="ABCDEF", comment="", digest="digest-1") == 0
+    assert len(gate.acts) == 1
+
+
+def test_what_is_no_address_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert reviewer_cli.run("list", "nonsense", json=False) == 2
+    assert "'nonsense' is not an address" in capsys.readouterr().err
+
+
 def test_rejecting_carries_the_reason(gate: Gate) -> None:
     assert reviewer_cli.run("reject", "http://gate", review="call_01GHJKMN", comment="no receipt") == 0
     assert gate.acts[0][0] == "reject"
