@@ -25,6 +25,7 @@ class Client:
     version: str = ""
     has_progress_token: bool = False
     revision: str = "2025-11-25"
+    agent: str = ""  # whose program it is; this alone is not its own word
 
 
 @dataclass(frozen=True, slots=True)

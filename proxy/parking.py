@@ -3,7 +3,8 @@
 Rules of this module:
 * One `Waiter` per held request. It is woken by its call's bell, its agent's leaving, its patience, or our closing;
   what that means is the gate's business.
-* Patience is the client's, by profile: we answer before it gives up. A client seen to leave earlier is believed.
+* Patience is the client's, by profile: we answer before it gives up. A client seen to leave earlier is believed,
+  for its own agent alone: nobody shortens the holds of others.
 * Both caps are ours (P14): past `held_responses_max` a hold is refused, quickly.
 """
 
@@ -88,7 +89,7 @@ class Parking:
         self._clock = clock
         self._waiters: dict[str, set[Waiter]] = {}
         self._count = 0
-        self._learned: dict[tuple[str, str], float] = {}
+        self._learned: dict[tuple[str, str, str], float] = {}
         self._closing = False
         self._listeners: list[Callable[[str], None]] = []
 
@@ -99,7 +100,7 @@ class Parking:
         patience = known if known is not None else config.hold_sec
         if known is None and client.has_progress_token:
             patience = config.hold_with_progress_sec if _resets_on_progress(client) else config.hold_sec
-        learned = self._learned.get((client.name, client.version))
+        learned = self._learned.get((client.agent, client.name, client.version))
         return min(patience, learned) if learned is not None else patience
 
     def sit_down(
@@ -135,7 +136,7 @@ class Parking:
         """A client left while held: next time it is answered earlier, but never sooner than after five seconds."""
         if not client.name or waited_sec < 5:
             return
-        key = (client.name, client.version)
+        key = (client.agent, client.name, client.version)
         if len(self._learned) >= 1_000 and key not in self._learned:
             return
         self._learned[key] = min(self._learned.get(key, waited_sec), max(5.0, waited_sec * 0.8))

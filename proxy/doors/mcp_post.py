@@ -318,7 +318,7 @@ def _client(inbound: Inbound, found: mcp.Inbound, session: Session | None, *, ha
         name, version = session.client_name, session.client_version
     else:
         name, _, version = inbound.client.partition(" ")[0].partition("/")
-    return Client(name, version, has_token, found.revision.value)
+    return Client(name, version, has_token, found.revision.value, inbound.agent.id)
 
 
 async def _notice_departures() -> None:

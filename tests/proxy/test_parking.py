@@ -104,6 +104,13 @@ def test_a_client_seen_to_leave_earlier_is_believed_but_not_below_five_seconds()
     assert lot.patience_sec(Client()) == 50
 
 
+def test_p14_what_one_agents_client_does_shortens_nobody_elses_holds() -> None:
+    lot = parking(hold_sec=50)
+    hasty, patient = Client("editor", "1", agent="hasty"), Client("editor", "1", agent="patient")
+    lot.learn_departure(hasty, 10)
+    assert (lot.patience_sec(hasty), lot.patience_sec(patient)) == (8, 50)
+
+
 def test_listeners_hear_every_bell() -> None:
     lot = parking()
     heard: list[str] = []
