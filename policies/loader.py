@@ -136,7 +136,9 @@ def _matching(pattern: str, base: Path) -> list[Path]:
     try:
         names = sorted(entry.name for entry in os.scandir(path.parent))
     except OSError as error:
-        raise _error(pattern, f"its folder cannot be read: {os.strerror(error.errno or 0)}") from error
+        why = f"its folder cannot be read: {os.strerror(error.errno or 0)}"
+        hint = f"make {path.parent}, or change `policies:` in the configuration"
+        raise _error(pattern, why, hint) from error
     wild = any(sign in path.name for sign in "*?[")
     matching = [
         name for name in names if (fnmatch.fnmatchcase(name, path.name) and name[0] != ".") or name == path.name

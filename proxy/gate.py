@@ -282,8 +282,11 @@ class Gate:
         record = self._known_record(event)
         waits_on = self.stage is Stage.HELD and self._review is not None
         stay = waits_on and self._may_stay and self._approval().on_disconnect_execute
+        told: JsonObject = {"executes_on_approval": stay}
+        if waits_on and not self._may_stay and self._approval().on_disconnect_execute:
+            told["on_disconnect"] = "without effect: in this revision, leaving cancels the call"
         entry = self._rows.teller.simple(
-            EntryKind.AGENT_LEFT, record.id, event.at, actor=f"agent:{record.agent}", executes_on_approval=stay
+            EntryKind.AGENT_LEFT, record.id, event.at, actor=f"agent:{record.agent}", **told
         )
         self.stage = Stage.STAYING if stay else Stage.DONE
         return [Record(Change(entries=(entry,), durable=False)), Detach(record.id, stay=stay)]

@@ -73,7 +73,7 @@ def test_a_file_named_twice_is_read_once_and_hidden_files_are_not(base: Path) ->
             "policies/*.yml:1:1: no file fits this pattern (a set with fewer rules than meant is refused)",
         ),
         ("policies/gone.yaml", "policies/gone.yaml:1:1: there is no such file"),
-        ("nowhere/*.yaml", "nowhere/*.yaml:1:1: its folder cannot be read: No such file or directory"),
+        ("nowhere/*.yaml", "nowhere/*.yaml:1:1: its folder cannot be read: No such file or directory (make "),
         ("*/one.yaml", "*/one.yaml:1:1: wildcards are for the file's name only (list each folder)"),
         ("**/*.yaml", "wildcards are for the file's name only"),
     ],

@@ -348,10 +348,14 @@ def test_with_on_disconnect_execute_the_gate_stays_and_executes_on_approval() ->
     assert kinds(commands) == ["Record", "Forward"]
 
 
-def test_where_leaving_is_a_cancellation_on_disconnect_execute_has_no_effect() -> None:
+def test_where_leaving_is_a_cancellation_on_disconnect_execute_has_no_effect_and_the_record_says_so() -> None:
     decision = ask(approval=Approval(on_disconnect_execute=True))
     the_gate, _, record, _ = held(decision=decision, may_stay=False)
-    assert the_gate.handle(AgentLeft(T0 + 5))[-1] == Detach(record.id, stay=False)
+    recorded, left = the_gate.handle(AgentLeft(T0 + 5))
+    assert left == Detach(record.id, stay=False)
+    assert isinstance(recorded, Record)
+    (entry,) = recorded.change.entries
+    assert entry.body["on_disconnect"] == "without effect: in this revision, leaving cancels the call"
 
 
 def test_a_staying_gate_superseded_ends_without_a_new_question() -> None:
