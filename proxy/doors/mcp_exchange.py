@@ -3,7 +3,8 @@
 Rules of this module:
 * `dispatch` sends what it is given (a person may have edited it), never what was received: the message is built anew
   from the validated request, and so are its headers.
-* The final response is returned uninspected: the runner inspects it. What comes before it is inspected here.
+* The final response is returned uninspected: the runner inspects it. What comes before it is inspected here, under
+  the rules of the call that was sent.
 * Exactly the response to this request counts. One to another id is refused and said in the record; a second is dropped.
 * Where the server ends its stream before answering (SEP-1699), so does the agent's, and the response is awaited from
   wherever it comes: the agent's own resumption, or ours.
@@ -42,6 +43,7 @@ class McpExchange:
 
     def __init__(self, shared: Shared, request: AgentRequest, call: ToolCall, link: Link, reply: AgentReply) -> None:
         self.call = call
+        self.sent_call = call  # an edit, or a ticket, makes what is sent another call than what was asked for
         self.client = request.client
         self.ticket = request.ticket
         self.left = reply.left
@@ -67,6 +69,7 @@ class McpExchange:
                 f"this request came in at {self.call.server}, the call is for {call.server}", sent=False
             )
         self.is_dispatched = True
+        self.sent_call = call
         self._response = asyncio.get_running_loop().create_future()
         if self._telling is not None:
             self._telling.message = None  # from now on progress is the tool's
@@ -149,7 +152,7 @@ class McpExchange:
         session = self._link.session
         relay = Relay(
             self._shared,
-            self.call,
+            self.sent_call,
             self.reply,
             revision=self.request.revision,
             ask=asks(self._shared, session, self._link, self.request.revision, self.over),

@@ -33,7 +33,7 @@ from proxy.doors.mcp_reply import AgentReply, Header, ProgressScale
 from proxy.doors.mcp_sessions import Answered, NoSession, Session, TooManySessions
 from proxy.doors.mcp_shared import Shared, shown_method
 from proxy.doors.mcp_status import passed_headers
-from proxy.exchange import Client
+from proxy.exchange import AnswerKind, Client
 from proxy.upstreams.base import Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable
 from proxy.wire import body, jsonrpc, mcp, mcp_headers, mcp_results, opaque, strict_json
@@ -187,8 +187,10 @@ class Posts:
                 why = "a request with this id is under way in this session"
                 raise WireRefusal(Why.BAD_ID, why, id=asked.id, modern=asked.is_modern)
             session.awaited[key] = exchange
+        is_held = False
         try:
             answer = await (shared.runner.collect(exchange) if is_collect else shared.runner.call(exchange))
+            is_held = answer.kind is AnswerKind.HELD
             is_delivered = False
             try:
                 ending = ending_of(asked, answer, is_collected=is_collect)
@@ -202,7 +204,7 @@ class Posts:
             if session is not None:
                 session.awaited.pop(key, None)
                 if exchange.resumption.event_ids:
-                    session.remember(Answered(exchange.call, asked.id))
+                    session.remember(Answered(exchange.sent_call, asked.id, is_held=is_held))
 
     async def _give(self, exchange: McpExchange, status: int, message: JsonObject, headers: tuple[Header, ...]) -> bool:
         """Write the answer where the agent waits for it; False if it was nowhere to be found."""

@@ -4,7 +4,8 @@ Rules of this module:
 * Every message on it is inspected. Its event ids and `retry` pass; `Last-Event-ID` goes to the server if it came on a
   stream of this session, else it is refused: some servers replay whatever stream an id is of (S7).
 * A response on it must be to a judged call of this session: one that still waits gets it and its answer is written
-  here; one already answered is inspected again under its own rules; any other is refused and said in the record (S7).
+  here; one already answered is inspected again under its own rules, unless its output is held: that is for people to
+  release; any other is refused and said in the record (S7).
 * One stream lasts as long as both sides hold it; comments of ours keep it warm.
 * DELETE ends the session here and at the server; whoever waited in it has left.
 """
@@ -105,7 +106,7 @@ class Push:
     def _relay(self, resumed: McpExchange | None) -> Relay:
         return Relay(
             self._shared,
-            resumed.call if resumed is not None else self._call,
+            resumed.sent_call if resumed is not None else self._call,
             self._reply,
             revision=self._revision,
             ask=self._ask,
@@ -134,9 +135,11 @@ class Push:
                 status=0,
             )
             return
-        own = Relay(self._shared, answered.call, self._reply, revision=self._revision, ask=None)
-        inspection = await own.inspect(message, Surface.ERROR if "error" in message else Surface.RESULT)
-        told = inspection.message
+        told = None
+        if not answered.is_held:
+            own = Relay(self._shared, answered.call, self._reply, revision=self._revision, ask=None)
+            inspection = await own.inspect(message, Surface.ERROR if "error" in message else Surface.RESULT)
+            told = inspection.message
         if told is None:
             self._note(WITHHELD)
             told = mcp_results.refusal(self._revision, answered.call.method, answered.request_id, WITHHELD_TEXT)

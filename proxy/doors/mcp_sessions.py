@@ -70,10 +70,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A judged call that has been answered: its response may come again when the agent resumes a stream."""
+    """A judged call, as it was sent, that has been answered: its response may come again on a resumed stream."""
 
     call: ToolCall
     request_id: RequestId
+    is_held: bool = False  # the agent was told that people look at its output first
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from policies.model import OutputRules
 from proxy.upstreams.base import Reply, UpstreamFailed
+from redaction.model import Inspection, Outcome
+from review.model import ReviewState
 from tests.proxy.doors.door_world import (
     OTHER_KEY,
     Answered,
@@ -219,6 +222,42 @@ async def test_a_response_said_again_is_inspected_again_under_its_own_rules(worl
         (event,) = again.events
         assert event.id == "p2"
         assert event.data["result"]["content"][0]["text"].startswith(expected)
+
+
+async def test_p08_an_output_that_people_hold_is_not_had_by_resuming_its_stream(world: DoorWorld) -> None:
+    await world.agent.initialize()
+    posted = Stream()
+    world.server.then("tools/call", streams(posted))
+    waiting = world.agent.start(call("allow", 3))
+    posted.say(None, "p1").say(result(3, "POISON"), "p2")
+    await waiting.done()
+    world.world.inspector.inspect_with = lambda message: Inspection(Outcome.ALLOW, message)  # it passes by now
+    stream = Stream()
+    world.server.gets.append(stream.reply())
+    again = world.agent.start(verb="GET", headers={"last-event-id": "p1"})
+    stream.say(result(3, "POISON"), "p2").end()
+    await again.done()
+    assert again.events[0].data["result"]["content"][0]["text"].startswith("EXECUTED, but its output is withheld")
+
+
+async def test_p08_what_a_ticket_brought_is_inspected_under_the_rules_of_the_call_that_was_sent() -> None:
+    world = DoorWorld(parking={"hold_sec": 0.02})
+    await world.agent.initialize()
+    ticket = (await world.agent.send(call("ask", 2))).message["result"]["_meta"]["interlock/call"]
+    await world.world.settle(ticket["call_id"], ReviewState.SPENDABLE)
+    posted, seen = Stream(), []
+    world.server.then("tools/call", streams(posted))
+    world.world.judging.output_rules = lambda call: seen.append(call.tool) or OutputRules()
+    collecting = world.agent.start(call("interlock_collect", 3, ticket=ticket["ticket"]))
+    posted.say(notification("notifications/message", level="info", data="on the way"), "p1").say(result(3), "p2")
+    await collecting.done()
+    assert seen == ["ask", "ask"]  # what came before, and the answer
+    stream = Stream()
+    world.server.gets.append(stream.reply())
+    again = world.agent.start(verb="GET", headers={"last-event-id": "p1"})
+    stream.say(result(3), "p2").end()
+    await again.done()
+    assert seen == ["ask", "ask", "ask"]
 
 
 # ---- DELETE --------------------------------------------------------------------------------------------------------
