@@ -13,6 +13,7 @@ from typing import Any
 from policies.model import JsonObject
 from proxy.exchange import Answer, AnswerKind
 from redaction.model import Inspection, Outcome
+from review.doubts import Found, found_of
 from review.model import CallRecord, CallState, ReviewRecord
 
 RETRY_AFTER_SEC = 30
@@ -107,21 +108,20 @@ def erased(call_id: str) -> Answer:
     return Answer(AnswerKind.REFUSED, call_id, text, meta=_meta("erased", call_id, executed=None))
 
 
+_FOUND: dict[Found, tuple[bool | None, str]] = {
+    Found.HAPPENED: (True, "EXECUTED"),
+    Found.DID_NOT_HAPPEN: (False, "NOT executed"),
+    Found.UNKNOWN: (None, "STILL IN DOUBT"),
+}
+
+
 def resolved(record: CallRecord) -> Answer:
     """What a person found out about a call that was in doubt; their note is not for the agent."""
-    found = (record.resolution or "").partition(":")[0]
-    executed, says = _FOUND.get(found, _FOUND["unknown"])
+    executed, says = _FOUND[found_of(record)]
     text = (
         f"{says}: a person has looked into this call, which was in doubt (call {record.id}). It has no outcome to give."
     )
     return Answer(AnswerKind.FAILED, record.id, text, meta=_meta("resolved", record.id, executed=executed))
-
-
-_FOUND: dict[str, tuple[bool | None, str]] = {
-    "happened": (True, "EXECUTED"),
-    "did_not_happen": (False, "NOT executed"),
-    "unknown": (None, "STILL IN DOUBT"),
-}
 
 
 def in_doubt(call_id: str) -> Answer:

@@ -64,7 +64,6 @@ TURNS: dict[Stage, tuple[type, ...]] = {
     Stage.DONE: (ChangeWasLost,),
 }
 
-
 _ACTING = frozenset({"write", "delete"})  # beside one of these `read` does not make a call one that may be repeated
 
 
@@ -139,7 +138,7 @@ class Gate:
         # A deny; or an effect that nobody here enforces, which is refused all the same (P1).
         record = self._keep(self._rows.call(event, CallState.DENIED))
         self.stage = Stage.DONE
-        return [Record(self._rows.decided(record, event)), self._reply(self._denied(decision))]
+        return [Record(self._rows.decided(record, event)), Reply(self._denied(decision))]
 
     def _open_review(self, event: CallReceived) -> list[Command]:
         record = self._rows.call(event, CallState.WAITING)
@@ -171,7 +170,7 @@ class Gate:
                 return [Record(Change(entries=(entry,), durable=False)), self._park(record, review)]
             case Repeat.AWAIT_OUTCOME:
                 self.stage = Stage.AWAITING
-                return [AwaitOutcome(record.id, "This call is being executed; waiting for its outcome.")]
+                return [self._await_outcome(record)]
             case Repeat.REPLAY:
                 return self._replay(record, event.at)
             case Repeat.PLACEHOLDER:
@@ -181,7 +180,7 @@ class Gate:
                     EntryKind.CALL_REATTACHED, record.id, event.at, actor=f"agent:{record.agent}", got="same_rejection"
                 )
                 self.stage = Stage.DONE
-                return [Record(Change(entries=(entry,), durable=False)), self._reply(answers.rejected(record.id))]
+                return [Record(Change(entries=(entry,), durable=False)), Reply(answers.rejected(record.id))]
             case Repeat.REFUSE:
                 return self._finish(answers.in_doubt(record.id))
             case Repeat.REOPEN | Repeat.NEW:
@@ -221,7 +220,7 @@ class Gate:
             self.stage = Stage.DONE
             return []
         self.stage = Stage.AWAITING
-        return [AwaitOutcome(record.id, "This call is being executed; waiting for its outcome.")]
+        return [self._await_outcome(record)]
 
     def _spend(self, event: ReviewChanged) -> list[Command]:
         """SEMANTICS §2.3: judged again now; stricter demands void the approval."""
@@ -233,7 +232,7 @@ class Gate:
             self.stage = Stage.DONE
             return [
                 Record(self._rows.voided(record, review, decision, event.at, why="policy now denies it")),
-                self._reply(self._denied(decision)),
+                Reply(self._denied(decision)),
             ]
         same_definition = (call.definition.digest if call.definition is not None else None) == record.definition_digest
         if not same_definition or self._rows.binding(record, review) != review.binding:
@@ -275,7 +274,7 @@ class Gate:
             else answers.ticket(record.id, issued, message)
         )
         self.stage = Stage.DONE
-        return [Record(Change(entries=(entry,), durable=False)), self._reply(answer)]
+        return [Record(Change(entries=(entry,), durable=False)), Reply(answer)]
 
     def _agent_left(self, event: AgentLeft) -> list[Command]:
         """SEMANTICS §2.1: leaving ends the agent's wait, not the review."""
@@ -300,26 +299,22 @@ class Gate:
         if self.stage in (Stage.HELD, Stage.STAYING):
             return [Reread(record.id)]
         self.stage = Stage.DONE
-        return [self._reply(answers.in_doubt(record.id))]
+        return [Reply(answers.in_doubt(record.id))]
 
     def _outcome_changed(self, event: OutcomeChanged) -> list[Command]:
         record = self._keep(event.record)
         self._review = event.review
         match record.state:
             case CallState.DISPATCHING:
-                return [AwaitOutcome(record.id, "This call is being executed; waiting for its outcome.")]
+                return [self._await_outcome(record)]
             case CallState.ANSWERED | CallState.RELEASED if record.outcome is not None:
                 return self._replay(record, event.at)
             case CallState.QUARANTINED:
                 return self._finish(answers.held(record.id, self._rows.ticket(record)))
-            case CallState.WAITING | CallState.FAILED_BEFORE_SEND:
+            case CallState.WAITING:  # it never left, and its approval can be spent again
                 return self._finish(answers.failed(record.id, sent=False))
-            case CallState.FAILED_AFTER_SEND:
-                return self._finish(answers.failed(record.id, sent=True))
-            case CallState.DESTROYED:
-                return self._finish(answers.destroyed(record.id))
             case _:
-                return self._finish(answers.in_doubt(record.id))
+                return self._finish(answers.what_became(record, event.review))
 
     # -- the tool's side -----------------------------------------------------------------------------------------
 
@@ -333,14 +328,14 @@ class Gate:
         record, call = self._known_record(event), self._known_call(event)
         self.stage = Stage.DONE
         if not event.sent:
-            change = self._rows.failed_before_send(record, self._spent_review(), event.why, event.at)
-            return [Record(change), self._reply(answers.failed(record.id, sent=False))]
+            change = self._rows.failed_before_send(record, self._review, event.why, event.at)
+            return [Record(change), Reply(answers.failed(record.id, sent=False))]
         if self._is_read(call):
             change = self._rows.failed_after_send(record, event.why, event.at)
-            return [Record(change), self._reply(answers.failed(record.id, sent=True))]
+            return [Record(change), Reply(answers.failed(record.id, sent=True))]
         return [
             Record(self._rows.in_doubt(record, event.why, event.at)),
-            self._reply(answers.in_doubt(record.id)),
+            Reply(answers.in_doubt(record.id)),
         ]
 
     def _response_inspected(self, event: ResponseInspected) -> list[Command]:
@@ -348,7 +343,7 @@ class Gate:
         self.stage = Stage.DONE
         if inspection.outcome is Outcome.QUARANTINE:
             change = self._rows.quarantined(record, event.response, inspection, event.at)
-            return [Record(change), self._reply(answers.held(record.id, self._rows.ticket(record)))]
+            return [Record(change), Reply(answers.held(record.id, self._rows.ticket(record)))]
         answer = answers.result(
             record.id,
             inspection.message,
@@ -386,9 +381,6 @@ class Gate:
     def _approval(self) -> Approval:
         return self._review.approval if self._review is not None else Approval()
 
-    def _spent_review(self) -> ReviewRecord | None:
-        return self._review
-
     def _is_read(self, call: ToolCall) -> bool:
         """Labelled `read` by the operator and nothing that acts (labels of several entries add up), or an MCP method
         that reads by definition; a tool's hint is not enough."""
@@ -401,12 +393,12 @@ class Gate:
     def _park(self, record: CallRecord, review: ReviewRecord) -> Park:
         return Park(record.id, review.id, f"Waiting for a person's approval (call {record.id}).")
 
+    def _await_outcome(self, record: CallRecord) -> AwaitOutcome:
+        return AwaitOutcome(record.id, "This call is being executed; waiting for its outcome.")
+
     def _denied(self, decision: Decision) -> Answer:
         return answers.denied(self.call_id, decision.agent_message)
 
-    def _reply(self, answer: Answer) -> Reply:
-        return Reply(answer)
-
     def _finish(self, answer: Answer) -> list[Command]:
         self.stage = Stage.DONE
-        return [self._reply(answer)]
+        return [Reply(answer)]

@@ -70,13 +70,7 @@ class Life:
     async def stay_for(self, call_id: str) -> Answer:
         """Go on without the agent: the rule says execute on approval. Raises as `run`; nobody reads the answer."""
         self._detached = False
-        try:
-            event: Event | None = await self._park(Park(call_id, "", ""))
-            while event is not None:
-                event = await self._perform(self.gate.handle(event))
-        finally:
-            self._leave()
-        return self._reply.answer if self._reply is not None else answers.refused(call_id, "the agent has gone")
+        return await self.run(await self._park(Park(call_id, "", "")))
 
     async def _perform(self, commands: list[Command]) -> Event | None:
         """Perform in order; the event that the last one brings, or None when there is nothing more to hear."""
@@ -218,13 +212,13 @@ class Life:
     def attach(self, call_id: str) -> None:
         """This life's agent waits for that call; a superseded question makes it wait for another."""
         self._attached.add(call_id)
-        self._runner.attach(call_id, self)
+        self._runner.lives.attach(call_id, self)
 
     def _leave(self) -> None:
         """Nobody waits here any more."""
         self._stand_up()
         for call_id in self._attached:
-            self._runner.detach(call_id, self)
+            self._runner.lives.detach(call_id, self)
         self._attached.clear()
 
     def _answer(self, reply: Reply) -> None:
@@ -233,7 +227,7 @@ class Life:
         if self.exchange.left.is_set() or (reply.on_delivery is None and reply.otherwise is None):
             self.settle(delivered=False)
         else:
-            self._runner.answering(call_id, self)
+            self._runner.lives.answering(call_id, self)
 
     def is_giving(self, answer: Answer) -> bool:
         """True for the answer of this life itself, not for one that reads the same."""
@@ -265,7 +259,7 @@ class Life:
         try:
             await self._runner.records.apply(change)
         except (ChangeLost, StoreDown) as problem:
-            # The call stays as it is kept: recovery at the next start names it in doubt.
+            # The call stays as it is kept, and `name_doubts` names it in doubt once the store is back.
             log.error("outcome_not_recorded", call=call_id, why=str(problem))
             return
         self._runner.parking.ring(call_id)
@@ -295,7 +289,7 @@ class Life:
             try:
                 await self._runner.records.apply(self._runner.rows.in_doubt(record, why, self._runner.clock()))
             except (ChangeLost, StoreDown, asyncio.CancelledError) as problem:
-                # Recovery at the next start finds it dispatching and says the same.
+                # It stays dispatching, and `name_doubts` says the same once the store is back.
                 log.error("doubt_not_recorded", call=record.id, why=str(problem))
         return True
 

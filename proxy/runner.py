@@ -24,6 +24,7 @@ from proxy.exchange import Answer, Exchange
 from proxy.gate import Gate
 from proxy.gate_rows import GateRows, proposed_of
 from proxy.life import Life
+from proxy.lives import Lives
 from proxy.open_questions import Full, OpenQuestions
 from proxy.parking import Parking
 from proxy.per_second import PerSecond
@@ -85,8 +86,7 @@ class Runner:
         self._repeat_key_of = repeat_key_of
         self._new_call_id = ids
         self._refusals = PerSecond(REFUSALS_PER_SEC_MAX)
-        self._waiting: dict[str, set[Life]] = {}  # lives whose agent waits for the call
-        self._answering: dict[str, list[Life]] = {}  # and those whose answer is on its way
+        self.lives = Lives()
         self.questions = OpenQuestions(open_max=config.open_reviews_max, of_agent_max=config.open_reviews_per_agent_max)
         parking.listen(self._rung)
 
@@ -153,15 +153,9 @@ class Runner:
         self._settle(answer, delivered=False)
 
     def _settle(self, answer: Answer, *, delivered: bool) -> None:
-        """Of those whom one call is being answered to, the one that was given this very answer."""
-        lives = self._answering.get(answer.call_id, [])
-        life = next((one for one in lives if one.is_giving(answer)), None)
-        if life is None:
-            return
-        lives.remove(life)
-        if not lives:
-            del self._answering[answer.call_id]
-        life.settle(delivered=delivered)
+        life = self.lives.given(answer)
+        if life is not None:
+            life.settle(delivered=delivered)
 
     # -- start and recovery --------------------------------------------------------------------------------------
 
@@ -188,8 +182,7 @@ class Runner:
         """
         doubtful = 0
         for record in await self.records.calls_in([CallState.DISPATCHING], limit=500):
-            is_lived = record.id in self._waiting or record.id in self._answering
-            if is_lived or (record.dispatched_at or record.created_at) >= sent_before:
+            if self.lives.are_about(record.id) or (record.dispatched_at or record.created_at) >= sent_before:
                 continue
             why = "the record could not be written while this was being sent"
             try:
@@ -265,7 +258,7 @@ class Runner:
             return answers.refused(record.id, f"this ticket is for {record.method}: repeat that request instead")
         review = await self._review_of(record)
         record = await self.records.call(record.id) or record  # read last: what another has just been given is seen
-        if self._is_awaited(record.id):
+        if self.lives.is_awaited(record.id):
             return answers.awaited_already(record.id)
         if record.delivered_at is not None:
             return answers.delivered_already(record.id)
@@ -283,7 +276,7 @@ class Runner:
         for record in await self._candidates(key, now):
             review = await self._review_of(record)
             # Asked after the last read, with nothing awaited until we wait ourselves: of two that come at once, one.
-            if self._is_awaited(record.id):
+            if self.lives.is_awaited(record.id):
                 found.twin_waits = True
                 continue
             if self._is_done_with(record.id):
@@ -348,25 +341,6 @@ class Runner:
                     self.parking.ring(call_id)
                 case _:
                     pass
-
-    def attach(self, call_id: str, life: Life) -> None:
-        self._waiting.setdefault(call_id, set()).add(life)
-
-    def answering(self, call_id: str, life: Life) -> None:
-        """The answer is the door's now; it says whether it was delivered."""
-        self._answering.setdefault(call_id, []).append(life)
-
-    def _is_awaited(self, call_id: str) -> bool:
-        """True while an agent that has not left waits for this call, or is just being answered."""
-        lives = (*self._waiting.get(call_id, ()), *self._answering.get(call_id, ()))
-        return any(not life.exchange.left.is_set() for life in lives)
-
-    def detach(self, call_id: str, life: Life) -> None:
-        lives = self._waiting.get(call_id)
-        if lives is not None:
-            lives.discard(life)
-            if not lives:
-                del self._waiting[call_id]
 
     def _is_done_with(self, call_id: str) -> bool:
         """True if somebody else was given its outcome between our reading it and now."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from audit.entry import EntryDraft, EntryKind
 from review.desk import Desk, as_now, check_comment, write
-from review.model import CallState, Reviewer
+from review.model import CallRecord, CallState, Reviewer
 from review.ports import Change, ChangeLost, MoveCall
 from review.refusals import Conflict, NotAllowed, NotFound, RefusalCode, Unacceptable
 
@@ -23,6 +23,12 @@ class Found(StrEnum):
     HAPPENED = "happened"
     DID_NOT_HAPPEN = "did_not_happen"
     UNKNOWN = "unknown"
+
+
+def found_of(call: CallRecord) -> Found:
+    """What `resolve` was told of this call; the note after it is people's own."""
+    found = (call.resolution or "").partition(":")[0]
+    return Found(found) if found in Found else Found.UNKNOWN
 
 
 async def resolve(desk: Desk, call_id: str, reviewer: Reviewer, found: Found, note: str, *, version: int) -> None:

@@ -475,7 +475,8 @@ def test_a_ticket_for_an_ended_question_says_so() -> None:
         (CallState.FAILED_AFTER_SEND, AnswerKind.FAILED),
         (CallState.DESTROYED, AnswerKind.HELD),
         (CallState.IN_DOUBT, AnswerKind.IN_DOUBT),
-        (CallState.ANSWERED, AnswerKind.IN_DOUBT),  # its outcome is not kept: never guess
+        (CallState.RESOLVED, AnswerKind.FAILED),
+        (CallState.ANSWERED, AnswerKind.REFUSED),  # executed, and its outcome is no longer kept
     ],
 )
 def test_who_awaits_an_outcome_is_told_what_became_of_it(state: CallState, kind: AnswerKind) -> None:

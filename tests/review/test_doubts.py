@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from audit.entry import EntryKind
-from review.doubts import Found
+from review.doubts import Found, found_of
 from review.model import CallState
 from review.ports import ToolSeen
 from review.refusals import Conflict, NotAllowed, NotFound, RefusalCode, Unacceptable
@@ -26,6 +26,17 @@ async def test_p05_a_person_resolves_a_call_in_doubt_with_a_note(world: World) -
     (entry,) = world.records.entries
     assert (entry.kind, entry.actor, entry.body["found"]) == (EntryKind.CALL_RESOLVED, "reviewer:anna", "happened")
     assert world.bell.calls == ["c-1"]
+
+
+@pytest.mark.parametrize("found", Found)
+async def test_what_was_found_is_read_back_as_it_was_said_whatever_the_note(world: World, found: Found) -> None:
+    _in_doubt(world)
+    await world.inbox.resolve("c-1", person("anna"), found, "happened: or so I was told", version=1)
+    assert found_of(world.call) is found
+
+
+def test_where_nobody_said_what_was_found_it_is_not_known() -> None:
+    assert found_of(refund(resolution=None)) is found_of(refund(resolution="odd: x")) is Found.UNKNOWN
 
 
 async def test_resolving_needs_a_note_the_present_version_and_a_role(world: World) -> None:

@@ -289,7 +289,7 @@ async def test_a_command_that_keeps_ending_is_refused_quickly_with_its_reason(st
     began = time.monotonic()
     with pytest.raises(UpstreamFailed) as failed:
         await talk.initialize()
-    assert time.monotonic() - began < 0.05
+    assert time.monotonic() - began < 0.5  # the next start is not waited for
     assert not failed.value.sent
     assert failed.value.why == (
         "tool was not started: it ended by itself 2 times in a row "
