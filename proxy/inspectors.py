@@ -39,7 +39,7 @@ __all__ = ["InspectorPool", "InspectorsDown"]
 log = structlog.get_logger("interlock.inspectors")
 
 WAITING_MAX = 256
-LARGE_ANSWER_BYTES = 256 * 1024
+OFF_LOOP_BYTES_MIN = 256 * 1024
 REMEMBERED_MAX = 2_048
 RESTART_SEC_MAX = 5.0
 ANSWER_BYTES_EXTRA = 4 * 1024 * 1024
@@ -138,7 +138,7 @@ class InspectorPool:
         if isinstance(outcome, str):
             return _held(outcome)
         try:
-            if len(outcome) > LARGE_ANSWER_BYTES:
+            if len(outcome) >= OFF_LOOP_BYTES_MIN:
                 inspection = await asyncio.to_thread(inspection_of, outcome, message)
             else:
                 inspection = inspection_of(outcome, message)

@@ -32,6 +32,7 @@ from proxy.exchange import Dispatched
 from proxy.upstreams.base import Incoming, Reply, Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable
 from proxy.wire import mcp_results
+from proxy.wire.jsonrpc import is_same_id
 
 log = structlog.get_logger("interlock.mcp")
 
@@ -121,8 +122,7 @@ class McpExchange:
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _is_answer(self, message: JsonObject) -> bool:
-        given, own = message.get("id"), self.request.id
-        return type(given) is type(own) and given == own
+        return is_same_id(self.request.id, message.get("id"))
 
     def _from_body(self, reply: Reply) -> Dispatched:
         message = reply.body

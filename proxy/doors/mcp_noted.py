@@ -31,6 +31,7 @@ from proxy.doors.mcp_status import beside_error, passed_headers
 from proxy.tasks import spawn
 from proxy.upstreams.base import Reply, Sent, UpstreamFailed
 from proxy.wire import mcp_headers, mcp_results
+from proxy.wire.jsonrpc import is_same_id
 from proxy.wire.mcp_methods import Era, Revision
 from redaction.model import Surface
 
@@ -115,7 +116,7 @@ class Noted:
         if upstream.status >= 400:
             return beside_error(message, own)
         given = message.get("id") if message is not None else None
-        if given is None or (type(given) is type(own) and given == own):
+        if given is None or is_same_id(own, given):
             return message
         self._shared.runner.refused(
             agent=self._agent.id,
@@ -141,7 +142,7 @@ class Noted:
                 message = await self._relay.pass_on(incoming)
                 if message is None:
                     continue
-                if message.get("id") == self._asked.id and type(message["id"]) is type(self._asked.id):
+                if is_same_id(self._asked.id, message.get("id")):
                     await self._answer(upstream, 200, message, self._relay.event_id(incoming))
                     return
                 log.warning("stray_response", server=self._server, method=self._asked.method)

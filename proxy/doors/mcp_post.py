@@ -104,7 +104,7 @@ class Posts:
     async def _read(self, inbound: Inbound, data: bytes) -> Message:
         body.check_request(inbound.lines)
         try:
-            if len(data) > OFF_LOOP_BYTES_MIN:
+            if len(data) >= OFF_LOOP_BYTES_MIN:
                 value = await asyncio.to_thread(strict_json.read, data, self._json)
             else:
                 value = strict_json.read(data, self._json)

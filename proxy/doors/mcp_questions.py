@@ -27,6 +27,7 @@ from proxy.exchange import AnswerKind, Client, Dispatched
 from proxy.tasks import spawn
 from proxy.upstreams.base import Sent, UpstreamFailed
 from proxy.wire import mcp_results
+from proxy.wire.jsonrpc import is_same_id
 from proxy.wire.mcp_methods import Era, Handling, Kind, Revision, method
 from redaction.model import Surface
 
@@ -222,7 +223,7 @@ class Asker:
 
     def _known(self, upstream_id: object) -> Question | None:
         for question in self.session.questions.values():
-            if question.upstream_id == upstream_id and type(question.upstream_id) is type(upstream_id):
+            if is_same_id(question.upstream_id, upstream_id):
                 return question
         return None
 

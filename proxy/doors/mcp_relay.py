@@ -26,6 +26,7 @@ from proxy.doors.mcp_sessions import Session
 from proxy.doors.mcp_shared import Shared, shown_method
 from proxy.upstreams.base import Incoming
 from proxy.wire import mcp_methods
+from proxy.wire.jsonrpc import is_same_id
 from proxy.wire.mcp_methods import Era, Kind, Revision
 from redaction.model import Inspection, Surface
 
@@ -115,7 +116,7 @@ class Relay:
             self._shared.inventory.changed(self._call.server)
         if method == PROGRESS:
             token = _token(message)
-            if self._scale is not None and type(token) is type(self._scale.token) and token == self._scale.token:
+            if self._scale is not None and is_same_id(self._scale.token, token):
                 message = self._scale.moved(message)
             elif token not in self._tokens:
                 log.info("progress_dropped", server=self._call.server, why="its token is nobody's here")

@@ -16,6 +16,7 @@ import re
 from policies.model import JsonObject
 from proxy.doors.mcp_reply import Header
 from proxy.upstreams.base import Reply
+from proxy.wire.jsonrpc import is_same_id
 from proxy.wire.refusals import RequestId
 
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
@@ -44,6 +45,6 @@ def beside_error(body: JsonObject | None, request_id: RequestId | None) -> JsonO
         return None
     if body.get("jsonrpc") != "2.0" or body.get("id") is None:
         return body
-    if type(body["id"]) is type(request_id) and body["id"] == request_id:
+    if is_same_id(request_id, body["id"]):
         return body
     return {**body, "id": request_id} if "error" in body and "result" not in body else None

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from policies.model import JsonObject
+from proxy.wire.jsonrpc import is_same_id
 
 SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 
@@ -96,7 +97,7 @@ class Correlation:
         """A `notifications/cancelled` as the child is to see it; None if its sender has nothing such in flight."""
         wanted = _params(message).get("requestId")
         for asked in reversed(self._in_flight.values()):
-            if asked.owner == owner and _same_id(asked.original_id, wanted):
+            if asked.owner == owner and is_same_id(asked.original_id, wanted):
                 return message | {"params": _params(message) | {"requestId": asked.minted}}
         return None
 
@@ -177,7 +178,3 @@ def _progress_token(message: JsonObject) -> str | int | None:
 
 def _with_meta(message: JsonObject, key: str, value: str | int) -> JsonObject:
     return message | {"params": _params(message) | {"_meta": _meta(message) | {key: value}}}
-
-
-def _same_id(one: str | int, other: object) -> bool:
-    return type(one) is type(other) and one == other

@@ -210,3 +210,8 @@ def _id(value: object) -> RequestId:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= SAFE_INTEGER_MAX:
         return value
     raise WireRefusal(Why.BAD_ID, "an id is a string or an integer within ±(2^53-1)")
+
+
+def is_same_id(one: RequestId | None, other: object) -> bool:
+    """True if both are one id (or token): `1` is neither `"1"` nor `1.0` nor `true`."""
+    return type(one) is type(other) and one == other

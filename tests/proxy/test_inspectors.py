@@ -377,7 +377,7 @@ async def test_nothing_is_forked_after_the_close() -> None:
 
 async def test_p14_a_large_answer_does_not_hold_up_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read in another thread (reference: bodies over 256 KB are parsed off the loop)."""
-    monkeypatch.setattr(inspectors, "LARGE_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(inspectors, "OFF_LOOP_BYTES_MIN", 1000)
     here, read_by = threading.get_ident(), []
 
     def noted(frame: bytes, message: Any) -> Inspection:

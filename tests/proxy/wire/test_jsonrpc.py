@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from proxy.wire.jsonrpc import METHOD_CHARS_MAX, Invalid, Notification, Request, Response, parse, readable_id
+from proxy.wire.jsonrpc import (
+    METHOD_CHARS_MAX,
+    Invalid,
+    Notification,
+    Request,
+    Response,
+    is_same_id,
+    parse,
+    readable_id,
+)
 from proxy.wire.mcp_methods import REQUEST_METHODS
 from proxy.wire.refusals import Why
 from proxy.wire.strict_json import JsonFault, SpelledNumber, read, write
@@ -227,3 +236,11 @@ def test_an_edited_request_keeps_the_order_and_the_rest() -> None:
     assert (edited.id, edited.params["arguments"]) == ("gate-9", {"amount": 5})
     assert write(message.raw) == data
     assert message.replacing() == message
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [(1, 1, True), ("1", "1", True), (1, "1", False), (1, 1.0, False), (1, True, False), (1, None, False)],
+)
+def test_ids_are_the_same_only_as_what_they_are(one: Any, other: Any, is_same: bool) -> None:
+    assert is_same_id(one, other) is is_same
