@@ -86,7 +86,8 @@ class ToolCall:
     """One act on a tool, in the one canonical form that is judged, hashed, shown, stored and sent (P2).
 
     `tool` is the tool's own name for `tools/call`, and `mcp.<method>` for every other MCP request that reads or acts
-    (SEMANTICS §1.9), with the request's params as `arguments`. `input_responses` is what a multi-round retry adds.
+    (SEMANTICS §1.9), with the request's params as `arguments`. `input_responses` is what a multi-round retry adds, and
+    `request_state` the tool's own opaque word that it hands back: what a retry does may depend on either.
     """
 
     server: str
@@ -97,6 +98,7 @@ class ToolCall:
     method: str = "tools/call"
     direction: Direction = Direction.AGENT_TO_TOOL
     input_responses: JsonObject | None = None
+    request_state: str | None = None
     definition: ToolDefinition | None = None
 
     @property

@@ -245,4 +245,6 @@ def proposed_of(call: ToolCall) -> JsonObject:
     kept: JsonObject = {"arguments": call.arguments}
     if call.input_responses is not None:
         kept["input_responses"] = call.input_responses
+    if call.request_state is not None:
+        kept["request_state"] = call.request_state
     return kept

@@ -80,6 +80,7 @@ class Judging:
             method=record.method,
             direction=Direction(record.direction),
             input_responses=kept.get("input_responses"),
+            request_state=kept.get("request_state"),
             definition=definition,
         )
 

@@ -95,5 +95,6 @@ def repeat_key(key: bytes, call: ToolCall, canonical: Callable[[object], bytes],
         call.direction.value,
         arguments,
         call.input_responses,
+        call.request_state,
     ]
     return hmac.new(key, b"interlock repeat v1\x00" + canonical(identity), hashlib.sha256).hexdigest()

@@ -155,6 +155,9 @@ def _print_shown(shown: JsonObject, url: str) -> None:
     if _to_send(call).get("input_responses"):
         print("Answers it gives the tool:")
         print(marked_json(_to_send(call)["input_responses"]))
+    if _to_send(call).get("request_state"):
+        print("State it hands back to the tool, which only the tool can read:")
+        print(marked_json(_to_send(call)["request_state"]))
     if review.get("kind") == "release":
         print(f"Its output is held: {_in_line(_why_held(call), chars_max=2_000)}")
         print(f"Release or destroy it in the console: {url}/q/{call['id']}")

@@ -3,8 +3,9 @@
 Rules of this module:
 * The digest is sha256 over the canonical JSON (RFC 8785) of a named structure, never over joined strings: no two
   different calls can be written so that they give the same bytes.
-* It covers agent, person on whose behalf, server, tool, method, direction, arguments and input responses in the form
-  that would be sent, the tool definition's digest, the question's expiry, its nonce, and the rules it answers.
+* It covers agent, person on whose behalf, server, tool, method, direction, arguments, input responses and request
+  state in the form that would be sent, the tool definition's digest, the question's expiry, its nonce, and the rules
+  it answers.
 * The nonce keeps the digest from being guessed back to the arguments when the record is exported (traps T27).
 * A release binds the whole held output instead.
 """
@@ -33,6 +34,7 @@ def binding(call: CallRecord, *, expires_at: float, nonce: str, rules: tuple[str
             **_who_and_where(call),
             "arguments": to_send.get("arguments"),
             "input_responses": to_send.get("input_responses"),
+            "request_state": to_send.get("request_state"),
             "definition_digest": call.definition_digest,
             "expires_at_ms": round(expires_at * 1000),
             "nonce": nonce,

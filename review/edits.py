@@ -130,8 +130,8 @@ def _rewrite(
     # harmless-looking edit of one's own does not wash the first away.
     asks_no_more = set(rules) <= set(review.answered_rules) and not decisions.tier_rose(call.decision, judged)
     approval: Approval = review.approval if is_allowed else (decision.approval or review.approval)
-    responses = call.to_send.get("input_responses") if call.to_send is not None else None
-    approved: JsonObject = {"arguments": arguments, "input_responses": responses}
+    kept = call.to_send or {}
+    approved: JsonObject = {**kept, "arguments": arguments, "input_responses": kept.get("input_responses")}
     new_call = replace(call, approved=approved, decision=judged, snapshot=decision.snapshot)
     digest = binding(new_call, expires_at=review.expires_at, nonce=nonce, rules=rules)
     new_review = replace(review, binding=digest, nonce=nonce, approval=approval, answered_rules=rules)

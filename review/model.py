@@ -163,7 +163,7 @@ class CallRecord:
     direction: str = "agent_to_tool"
     review_id: str | None = None
     previous_id: str | None = None  # the expired, lapsed or superseded call this one continues
-    proposed: JsonObject | None = None  # {"arguments": …, "input_responses": …}
+    proposed: JsonObject | None = None  # {"arguments": …, "input_responses": …, "request_state": …}
     approved: JsonObject | None = None  # same shape; present once a reviewer changed it, else proposed is what is sent
     decision: JsonObject = field(default_factory=dict)
     definition_digest: str | None = None

@@ -43,6 +43,7 @@ async def forbidden(runner: Runs, call: ToolCall, carrier: Json) -> str | None:
             arguments={name: value for name, value in params.items() if name != "_meta"},
             direction=Direction.TOOL_TO_AGENT,
             input_responses=None,
+            request_state=None,
             definition=None,
         )
         decision = await runner.judge(question)

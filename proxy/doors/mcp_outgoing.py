@@ -4,8 +4,9 @@ Rules of this module:
 * Pure. What the gate itself added for agents (the ticket) leaves first, before anything is judged or hashed.
 * `tools/call` is the tool's own name and arguments; every other method is the tool `mcp.<method>` with its params as
   arguments (SEMANTICS §1.9). `_meta` is about the message, not about the act, and is never an argument.
-* What is sent carries the arguments of the given call, in their own key order (traps T18), in the message's own frame:
-  its id, its `_meta`, its other params. An unedited call is sent as it was read.
+* What is sent carries the arguments of the given call, in their own key order (traps T18), and its input responses and
+  request state, in the message's own frame: its id, its `_meta`, its other params. An unedited call is sent as it was
+  read.
 * A ticket may bring back another call than its message asked for: that one is sent, in the frame of this message.
 """
 
@@ -92,6 +93,7 @@ def call_of(
         session=session,
         method=request.method,
         input_responses=params.get("inputResponses"),
+        request_state=params.get("requestState"),
         definition=definition,
     )
 
@@ -101,18 +103,18 @@ def message_for(asked: AgentRequest, judged: ToolCall, call: ToolCall) -> Reques
     request = asked.request
     if (call.method, call.tool) != (judged.method, judged.tool):
         return _another(request, call)
-    if call.arguments is judged.arguments and call.input_responses is judged.input_responses:
+    is_same_retry = call.input_responses is judged.input_responses and call.request_state == judged.request_state
+    if call.arguments is judged.arguments and is_same_retry:
         return request
+    of_retry = _of_retry(call)
     params: JsonObject = {}
     arguments = dict(call.arguments)
     for name, value in request.params.items():
         if name == "_meta":
             params[name] = value
-        elif name == "inputResponses":
-            if call.input_responses is not None:
-                params[name] = call.input_responses
-        elif name == "requestState":
-            params[name] = value
+        elif name in _MULTI_ROUND:
+            if name in of_retry:
+                params[name] = of_retry.pop(name)
         elif request.method != "tools/call":
             if name in arguments:
                 params[name] = arguments.pop(name)
@@ -124,7 +126,13 @@ def message_for(asked: AgentRequest, judged: ToolCall, call: ToolCall) -> Reques
         params |= arguments
     elif "arguments" not in params and call.arguments:
         params["arguments"] = call.arguments
-    return request.replacing(params=params)
+    return request.replacing(params=params | of_retry)
+
+
+def _of_retry(call: ToolCall) -> JsonObject:
+    """What a multi-round retry says beside its arguments."""
+    said = zip(_MULTI_ROUND, (call.input_responses, call.request_state), strict=True)
+    return {name: value for name, value in said if value is not None}
 
 
 def _another(request: Request, call: ToolCall) -> Request:
@@ -132,8 +140,7 @@ def _another(request: Request, call: ToolCall) -> Request:
         params: JsonObject = {"name": call.tool, "arguments": call.arguments}
     else:
         params = dict(call.arguments)
-    if call.input_responses is not None:
-        params["inputResponses"] = call.input_responses
+    params |= _of_retry(call)
     if request.meta:
         params["_meta"] = request.meta
     raw = {"jsonrpc": "2.0", "id": request.id, "method": call.method, "params": params}

@@ -258,6 +258,19 @@ def _check_subject(message: Request, row: Method, revision: Revision) -> None:
         unknown = next(name for name in message.params if name not in _CALL_PARAMS)
         why = f"params of tools/call have no member {unknown[:40]!a}; put it into _meta"
         raise WireRefusal(Why.UNKNOWN_MEMBER, why, id=message.id, modern=modern)
+    if row.name == "tools/call" and not _is_task(message.params.get("task")):
+        why = "params.task is an object with a number `ttl` or nothing in it"
+        raise WireRefusal(Why.BAD_PARAMS, why, id=message.id, modern=modern)
+
+
+def _is_task(value: Any) -> bool:
+    """What may ask for the call to be a task (2025-11-25 basic/utilities/tasks): how long it is kept, and no more."""
+    if value is None:
+        return True
+    if not isinstance(value, dict) or value.keys() - {"ttl"}:
+        return False
+    ttl = value.get("ttl")
+    return ttl is None or (isinstance(ttl, (int, float)) and not isinstance(ttl, bool))
 
 
 def _answer(lines: McpHeaders, message: Response, revision: Revision) -> Inbound:

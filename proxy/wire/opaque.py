@@ -3,7 +3,8 @@
 Rules of this module:
 * Whatever is passed on unread is a way to smuggle, so each is capped: 4 KiB by default, measured in UTF-8 bytes.
 * Which members are opaque is a table here, and docs/threats.md lists the same ones. Everything else is inspected.
-* A session id is visible ASCII (2025-03-26, Session Management); a progress token is a string or an integer.
+* Each is a string or an integer, a request state a string: nothing larger hides where nobody looks.
+* A session id is visible ASCII (2025-03-26, Session Management).
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ def check_opaque(message: Message, *, bytes_max: int = OPAQUE_BYTES_MAX) -> None
     for where, value in _values(message):
         if isinstance(value, str) and len(value.encode("utf-8", "surrogatepass")) > bytes_max:
             raise WireRefusal(Why.OPAQUE_TOO_LONG, f"{where} has more than {bytes_max} bytes", id=request_id)
-        if where.endswith("progressToken") and (isinstance(value, bool) or not isinstance(value, (str, int))):
-            raise WireRefusal(Why.BAD_PARAMS, "a progressToken is a string or an integer", id=request_id)
+        may_be_null = not where.endswith("progressToken")
+        if isinstance(value, bool) or not (isinstance(value, (str, int)) or (value is None and may_be_null)):
+            raise WireRefusal(Why.BAD_PARAMS, f"{where} is a string or an integer", id=request_id)
+        if where.endswith("requestState") and isinstance(value, int):
+            raise WireRefusal(Why.BAD_PARAMS, f"{where} is a string", id=request_id)
 
 
 def check_opaque_headers(headers: McpHeaders, *, bytes_max: int = OPAQUE_BYTES_MAX) -> None:

@@ -105,7 +105,9 @@ TABLE: Final[Mapping[Why | JsonFault, Row]] = MappingProxyType(
         Why.BAD_ID: _row("an id that is neither a string nor a safe integer", 400, INVALID_REQUEST),
         Why.REQUEST_WITHOUT_ID: _row("a request sent as a notification", 400, INVALID_REQUEST),
         Why.BAD_METHOD: _row("a method that is not a short string", 400, INVALID_REQUEST),
-        Why.BAD_PARAMS: _row("`params` or its `_meta` is not an object", 400, INVALID_REQUEST),
+        Why.BAD_PARAMS: _row(
+            "`params`, its `_meta` or an opaque value of another type than it has", 400, INVALID_REQUEST
+        ),
         Why.BAD_RESPONSE: _row("a result that is not an object, or a malformed error", 400, INVALID_REQUEST),
         Why.DUPLICATED_HEADER: _row(
             "a header that may stand once stands twice", 400, HEADER_MISMATCH, handshake=(400, INVALID_REQUEST)

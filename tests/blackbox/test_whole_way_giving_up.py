@@ -18,6 +18,7 @@ from tests.blackbox.gate_process import (
     House,
     call,
     call_bytes,
+    is_dispatch,
     parked,
     session_of,
     text,
@@ -201,6 +202,40 @@ async def test_an_edited_call_is_collected_in_the_form_that_was_approved(house: 
     assert told(answered)["arguments_changed_by_reviewer"] == ["amount"]
     assert house.dispatched("shop", "pay", amount=1_110) == 0
     assert house.dispatched("shop", "pay", amount=11) == 1
+
+
+@pytest.mark.parametrize("way", ["repeat", "meta", "tool"])
+async def test_p06_an_approval_is_for_the_state_that_the_call_handed_back_too(house: House, way: str) -> None:
+    amount = 8_130 + ["repeat", "meta", "tool"].index(way)
+    url, how = house.url("shop"), {"revision": MODERN, "client": "impatient"}
+    ticket = told(await with_state(url, "of this order", how, amount=amount))["ticket"]
+    row = await house.reviewer.waiting("pay", amount=amount)
+    assert (await house.reviewer.show(row))["call"]["proposed"]["request_state"] == "of this order"
+    await house.reviewer.approve(row)
+    if way == "repeat":
+        other = await with_state(url, "of another order", how, amount=amount)
+        assert told(other)["executed"] is False
+        collected = await with_state(url, "of this order", how, amount=amount)
+    elif way == "meta":
+        presenting = how | {"meta": {"interlock/ticket": ticket}}
+        collected = await with_state(url, "of another order", presenting, amount=amount)
+    else:
+        collected = await call(url, "interlock_collect", how=how, ticket=ticket)
+    assert "pay ran" in text(collected)
+    sent = [
+        one.message["params"]
+        for one in house.tools.servers["shop"].requests
+        if is_dispatch(one, "pay", {"amount": amount})
+    ]
+    assert [params.get("requestState") for params in sent] == ["of this order"]
+
+
+async def with_state(url: str, state: str, how: dict[str, Any], **arguments: Any) -> RawAnswer:
+    """The second round of a call that the tool had a question about."""
+    body, lines = call_bytes("pay", arguments, **how)
+    message = json.loads(body)
+    message["params"]["requestState"] = state
+    return await send(url, json.dumps(message).encode(), lines, timeout_sec=20)
 
 
 async def test_two_who_ask_the_same_at_once_are_two_questions(house: House) -> None:

@@ -79,6 +79,7 @@ def test_p01_a_waiting_call_whose_question_is_missing_or_strange_is_refused() ->
         refund(method="resources/read"),
         refund(direction=Direction.AGENT_ANSWER),
         refund(input_responses={"r1": {"action": "accept"}}),
+        refund(request_state="of the second order"),
         replace(refund(), agent=Agent("demo", on_behalf_of="ann")),
     ],
 )

@@ -167,11 +167,13 @@ def test_everything_an_approval_binds_is_printed_before_it(gate: Gate, capsys: p
     call = gate.rows[0]["call"]
     call["on_behalf_of"] = "mara"
     call["approved"] = {"arguments": {"amount": 180}, "input_responses": {"confirm": "yes, all of them"}}
+    call["approved"]["request_state"] = "of the second order"
     reviewer_cli.run("approve", "http://gate", review="ABCDEF", comment="")
     out = capsys.readouterr().out
     assert out.index("The agent proposed:") < out.index("250") < out.index("A reviewer changed it to:")
     assert out.index("changed it to:") < out.index("180") < out.index("yes, all of them") < out.index("spendable")
     assert "mara" in out
+    assert out.index("yes, all of them") < out.index("of the second order") < out.index("spendable")
 
 
 def test_what_deceives_the_eye_is_pointed_out(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ def _arguments(value: object) -> dict[str, Any]:
         _arguments({"amount": 251, "customer": "c_81"}),
         {"proposed": {"arguments": {"amount": 250, "customer": "c_81"}, "input_responses": {"q": "yes"}}},
         {"approved": {"arguments": {"amount": 9}, "input_responses": None}},
+        {"proposed": {"arguments": {"amount": 250, "customer": "c_81"}, "input_responses": None, "request_state": "s"}},
         {"definition_digest": "sha256:other"},
     ],
     ids=lambda changes: next(iter(changes)),

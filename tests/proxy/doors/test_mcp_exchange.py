@@ -306,7 +306,8 @@ async def test_what_the_agent_answers_is_part_of_the_judged_call(world: DoorWorl
     await world.agent.modern(message)
     await world.world.quiet()
     (kept,) = world.records.calls.values()
-    assert kept.proposed == {"arguments": {}, "input_responses": {"q1": {"action": "accept"}}}
+    responses = {"q1": {"action": "accept"}}
+    assert kept.proposed == {"arguments": {}, "input_responses": responses, "request_state": "opaque"}
     sent = world.server.posted[0].message["params"]
     assert (sent["inputResponses"], sent["requestState"]) == ({"q1": {"action": "accept"}}, "opaque")
 

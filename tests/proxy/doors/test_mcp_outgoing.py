@@ -145,9 +145,20 @@ def test_edited_responses_take_the_place_of_the_old_ones() -> None:
     assert dropped == {"name": "pay", "requestState": "s"}
 
 
+def test_p06_what_was_approved_is_sent_whatever_the_message_that_brings_it_back_says_beside() -> None:
+    of = asked(request("tools/call", 1, name="pay", requestState="of another order"))
+    approved = replace(judged(of), arguments={}, input_responses={"q": 1}, request_state="of this order")
+    sent = message_for(of, judged(of), approved).raw["params"]
+    assert sent == {"name": "pay", "inputResponses": {"q": 1}, "requestState": "of this order"}
+    without = message_for(of, judged(of), replace(judged(of), arguments={}, request_state=None)).raw["params"]
+    assert without == {"name": "pay"}
+    bare = asked(request("tools/call", 1, name="pay", arguments={}))
+    assert message_for(bare, judged(bare), approved).raw["params"] == sent | {"arguments": {}}
+
+
 def test_a_collected_call_is_sent_in_the_frame_of_the_message_that_collects_it() -> None:
     of = asked(call("interlock_collect", 9, meta={"progressToken": 1}, ticket="ilt_x"))
-    earlier = ToolCall("payments", "pay", {"amount": 5}, AGENT, "s0", input_responses={"q": 1})
+    earlier = ToolCall("payments", "pay", {"amount": 5}, AGENT, "s0", input_responses={"q": 1}, request_state="s")
     assert message_for(of, judged(of), earlier).raw == {
         "jsonrpc": "2.0",
         "id": 9,
@@ -156,6 +167,7 @@ def test_a_collected_call_is_sent_in_the_frame_of_the_message_that_collects_it()
             "name": "pay",
             "arguments": {"amount": 5},
             "inputResponses": {"q": 1},
+            "requestState": "s",
             "_meta": {"progressToken": 1},
         },
     }

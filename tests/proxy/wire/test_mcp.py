@@ -364,6 +364,17 @@ def test_the_protocols_own_members_of_a_call_are_known(member: str) -> None:
     assert classify([], request("tools/call", {"name": "refund", "arguments": {}, member: {}})).is_judged
 
 
+@pytest.mark.parametrize("task", [{"ttl": "1"}, {"ttl": True}, {"ttl": 1, "delete": "all"}, "now", 5, []], ids=repr)
+def test_p06_nothing_rides_in_the_wish_for_a_task(task: object) -> None:
+    params = {"name": "refund", "arguments": {}, "task": task}
+    assert refusal([], request("tools/call", params)).why is Why.BAD_PARAMS
+
+
+@pytest.mark.parametrize("task", [None, {}, {"ttl": None}, {"ttl": 60_000}, {"ttl": 1.5}], ids=repr)
+def test_a_call_may_be_wished_for_as_a_task(task: object) -> None:
+    assert classify([], request("tools/call", {"name": "refund", "arguments": {}, "task": task})).is_judged
+
+
 # ---- answers ----------------------------------------------------------------------------------------------------
 
 

@@ -76,6 +76,17 @@ def test_a_progress_token_is_a_string_or_an_integer(token: Any) -> None:
     check_opaque(request("tools/call", {"_meta": {"progressToken": 5}}))
 
 
+@pytest.mark.parametrize("name", OPAQUE_PARAMS)
+@pytest.mark.parametrize("value", [{"delete": "all"}, ["a"], True, 1.5], ids=repr)
+def test_p06_nothing_larger_hides_where_an_opaque_value_is_passed_on_unread(name: str, value: Any) -> None:
+    assert refusal(lambda: check_opaque(request("tools/call", {name: value}))).why is Why.BAD_PARAMS
+
+
+def test_a_request_state_is_a_string_or_not_there() -> None:
+    assert refusal(lambda: check_opaque(request("tools/call", {"requestState": 5}))).why is Why.BAD_PARAMS
+    check_opaque(request("tools/call", {"requestState": None, "requestId": 5}))
+
+
 def test_what_is_not_opaque_has_no_cap_here() -> None:
     check_opaque(request("tools/call", {"name": FITS * 3, "arguments": {"cursor": FITS * 3}, "task": FITS * 3}))
 

@@ -262,7 +262,11 @@ def test_a07_a08_hostile_text_is_inert_everywhere_on_the_page(house: House, name
         tool=text,
         on_behalf_of=text,
         failure=text,
-        proposed={"arguments": {"amount": 250, "text": text, text: [text]}, "input_responses": {text: text}},
+        proposed={
+            "arguments": {"amount": 250, "text": text, text: [text]},
+            "input_responses": {text: text},
+            "request_state": text,
+        },
         decision={
             "reason": text,
             "rules": [text],
