@@ -23,7 +23,6 @@ from redaction.embedded import JsonCodec
 from redaction.fields import (
     CompiledRules,
     FieldRuleInvalid,
-    Meant,
     compile_rules,
     find,
     is_removable,
@@ -205,10 +204,6 @@ class _Inspector:
 
 def _is_text_block(path: Path) -> bool:
     return len(path) == 4 and path[:2] == ("result", "content") and path[3] == "text"
-
-
-def _is_allowing(meant: Meant) -> bool:
-    return isinstance(meant.rule, FieldRule) and meant.rule.do is Do.ALLOW
 
 
 def _structured(message: Any) -> Any:

@@ -268,6 +268,7 @@ class Accounts:
             return touched
 
     def _is_void(self, link: LoginLink, account: Account) -> bool:
+        """Made before whatever ended the account's sessions last: a password, or its being disabled."""
         return link.expires_at < account.sessions_from + self.settings.link_sec
 
     def _is_alive(self, session: LoginSession, now: float) -> bool:

@@ -36,10 +36,6 @@ class Mailbox:
         self._ended = False
         self._failure: UpstreamFailed | None = None
 
-    @property
-    def is_ended(self) -> bool:
-        return self._ended
-
     def __len__(self) -> int:
         return len(self._messages)
 

@@ -45,8 +45,7 @@ class Gate:
         self.doubts: list[JsonObject] = []
         self.acts: list[tuple[str, JsonObject, dict[str, Any]]] = []
         self.fails: Exception | None = None
-
-    token = "token"
+        self.token = "token"
 
     def login(self, name: str, password: str) -> JsonObject:
         return {"token": self.token}
