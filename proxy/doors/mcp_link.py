@@ -2,8 +2,10 @@
 
 Rules of this module:
 * The tool server's session id stays here. When the server answers 404 for it (it restarted, or forgot), the gate goes
-  through the handshake again with the agent's own `initialize` params and repeats that one message, which the 404 says
-  was not taken. Never more than once, and never for another reason.
+  through the handshake again with the agent's own `initialize` params and repeats that one message, which it cannot
+  have taken. Never more than once, and never for another reason.
+* Whether a 404 means the session is asked with a ping: a tool that has run may answer 404 about what it looked for, and
+  is never sent the call again (P4).
 * A server that comes back speaking another revision, or not at all, gets its 404 passed on: the agent then begins anew.
 * What the new handshake answers reaches nobody, so it needs no inspection; it is only looked at for the revision.
 """
@@ -58,10 +60,10 @@ class Link:
         reply = await self._post(message, headers, upstream_id, sent, reuse_connection)
         if reply.status != NOT_FOUND or session is None or upstream_id is None or "method" not in message:
             return reply  # an answer belongs to the session in which it was asked for
-        if not await self._renewed(session, upstream_id):
+        if not await self._is_lost_for(session, upstream_id) or not await self._renewed(session, upstream_id):
             return reply
         await close(reply)
-        sent.happened = False  # 404: it did not take the message (2025-11-25 transports, Session Management)
+        sent.happened = False  # it knew no such session, and took nothing (2025-11-25 transports, Session Management)
         if before_repeat is not None:
             await before_repeat()
         return await self._post(message, headers, session.upstream_id, sent, reuse_connection)
@@ -93,8 +95,15 @@ class Link:
             message, headers=headers, session=session_id, agent=self._agent, sent=sent, reuse_connection=reuse
         )
 
+    async def _is_lost_for(self, session: Session, upstream_id: str) -> bool:
+        """As `_is_lost`, of a server that may go away meanwhile: then its 404 stands."""
+        try:
+            return await self._is_lost(session, upstream_id)
+        except UpstreamFailed:
+            return False
+
     async def _is_lost(self, session: Session, upstream_id: str) -> bool:
-        """Whether a 404 to a GET means the session, and not a server without GET streams: a ping tells them apart."""
+        """Whether a 404 means the session, and not what was asked for: a ping tells them apart."""
         ping = {"jsonrpc": "2.0", "id": _PING_ID, "method": "ping"}
         reply = await self._post(ping, version_headers(session.revision), upstream_id, Sent(), True)
         await close(reply)

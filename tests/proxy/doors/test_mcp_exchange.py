@@ -239,8 +239,8 @@ async def test_a_server_that_lost_its_sessions_is_shaken_hands_with_again_and_th
     answered = await world.agent.send(call("allow", 3))
     assert answered.json == result(3)
     methods = [one.message["method"] for one in world.server.posted[2:]]
-    assert methods == ["tools/call", "initialize", "notifications/initialized", "tools/call"]
-    assert world.server.posted[3].message["params"]["clientInfo"] == {"name": "tester", "version": "1"}
+    assert methods == ["tools/call", "ping", "initialize", "notifications/initialized", "tools/call"]
+    assert world.server.posted[4].message["params"]["clientInfo"] == {"name": "tester", "version": "1"}
     assert world.server.posted[-1].session == "upstream-2"
 
 

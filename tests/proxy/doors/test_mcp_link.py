@@ -27,6 +27,10 @@ async def post(link: Link, *, sent: Sent | None = None) -> Reply:
     return await link.post(call(), headers={}, sent=sent or Sent(), reuse_connection=False)
 
 
+def broke(posted: Posted) -> Reply:
+    raise UpstreamFailed("it broke off", sent=True)
+
+
 async def test_without_a_session_there_is_nothing_to_renew() -> None:
     server = ScriptedServer()
     server.then("tools/call", lambda posted: Reply(404))
@@ -42,7 +46,26 @@ async def test_a_lost_session_is_renewed_and_the_message_sent_once_more() -> Non
     assert (await post(Link(server, "demo", session), sent=sent)).status == 200
     assert (session.upstream_id, sent.happened) == ("upstream-1", True)
     methods = [one.message["method"] for one in server.posted]
-    assert methods == ["tools/call", "initialize", "notifications/initialized", "tools/call"]
+    assert methods == ["tools/call", "ping", "initialize", "notifications/initialized", "tools/call"]
+
+
+async def test_p04_a_404_of_a_living_session_is_about_the_call_which_is_not_sent_again() -> None:
+    server = ScriptedServer()
+    session = a_session(server)
+    server.then("tools/call", lambda posted: Reply(404))
+    sent = Sent()
+    assert (await post(Link(server, "demo", session), sent=sent)).status == 404
+    assert sent.happened
+    assert [one.message["method"] for one in server.posted] == ["tools/call", "ping"]
+
+
+async def test_p04_a_server_that_goes_away_after_a_404_is_not_sent_the_call_again() -> None:
+    server = ScriptedServer()
+    session = a_session(server)
+    server.then("tools/call", lambda posted: Reply(404))
+    server.then("ping", broke)
+    assert (await post(Link(server, "demo", session))).status == 404
+    assert len(server.sent("tools/call")) == 1
 
 
 async def test_only_one_renewal_for_all_who_find_it_lost() -> None:
@@ -75,10 +98,6 @@ async def test_no_other_status_is_a_reason(status: int) -> None:
 async def test_a_broken_connection_is_never_mended() -> None:
     server = ScriptedServer()
     session = a_session(server)
-
-    def broke(posted: Posted) -> Reply:
-        raise UpstreamFailed("it broke off", sent=True)
-
     server.then("tools/call", broke)
     with pytest.raises(UpstreamFailed):
         await post(Link(server, "demo", session))
