@@ -28,6 +28,7 @@ from proxy.doors.mcp_relay import Relay
 from proxy.doors.mcp_reply import AgentReply, Telling
 from proxy.doors.mcp_resume import Resumption
 from proxy.doors.mcp_shared import Shared
+from proxy.doors.mcp_status import credentials_refused, passed_status
 from proxy.exchange import Dispatched
 from proxy.upstreams.base import Incoming, Reply, Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable
@@ -126,9 +127,8 @@ class McpExchange:
 
     def _from_body(self, reply: Reply) -> Dispatched:
         message = reply.body
-        if reply.status in (401, 403, 407):  # about the gate's own credentials: nothing the agent could mend
-            why = f"The tool server did not accept the gate's credentials (HTTP {reply.status})."
-            return Dispatched(self._error(why), 502)
+        if (refused := credentials_refused(reply.status)) is not None:
+            return Dispatched(self._error(refused), passed_status(reply.status))
         if message is None:
             if reply.status < 400:
                 raise UpstreamFailed(f"the server answered HTTP {reply.status} without a message", sent=True)

@@ -27,7 +27,7 @@ from proxy.doors.mcp_relay import WITHHELD, Relay
 from proxy.doors.mcp_reply import AgentReply, Telling
 from proxy.doors.mcp_sessions import Session, TooManySessions
 from proxy.doors.mcp_shared import OpenStream, Shared
-from proxy.doors.mcp_status import beside_error, passed_headers
+from proxy.doors.mcp_status import beside_error, credentials_refused, passed_headers, passed_status
 from proxy.tasks import spawn
 from proxy.upstreams.base import Reply, Sent, UpstreamFailed
 from proxy.wire import mcp_headers, mcp_results
@@ -152,9 +152,8 @@ class Noted:
         self, upstream: Reply, status: int, message: JsonObject | None, event_id: str | None = None
     ) -> None:
         headers = passed_headers(upstream)
-        if status in (401, 403, 407):  # about the gate's own credentials: nothing the agent could mend
-            why = f"The tool server did not accept the gate's credentials (HTTP {status})."
-            await self._reply.answer(502, self._error(INTERNAL_ERROR, why))
+        if (why := credentials_refused(status)) is not None:
+            await self._reply.answer(passed_status(status), self._error(INTERNAL_ERROR, why))
             return
         if message is None:
             await self._reply.answer(status, None, headers=headers)

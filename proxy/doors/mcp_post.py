@@ -32,7 +32,7 @@ from proxy.doors.mcp_questions import take_answer
 from proxy.doors.mcp_reply import AgentReply, Header, ProgressScale
 from proxy.doors.mcp_sessions import Answered, NoSession, Session, TooManySessions
 from proxy.doors.mcp_shared import Shared, shown_method
-from proxy.doors.mcp_status import passed_headers
+from proxy.doors.mcp_status import passed_headers, passed_status
 from proxy.exchange import AnswerKind, Client
 from proxy.upstreams.base import Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable
@@ -281,7 +281,7 @@ class Posts:
             return
         await close(upstream)
         # What a server says to a notification is nobody's to read; its status is what clients go by.
-        status = 502 if upstream.status in (401, 403, 407) else upstream.status
+        status = passed_status(upstream.status)
         await reply.answer(status, None, headers=passed_headers(upstream))
 
     def _cancelled(self, message: Notification, session: Session) -> bool:

@@ -24,7 +24,7 @@ from proxy.doors.mcp_relay import WITHHELD, Relay
 from proxy.doors.mcp_reply import AgentReply, Telling
 from proxy.doors.mcp_sessions import Session
 from proxy.doors.mcp_shared import Shared
-from proxy.doors.mcp_status import beside_error, passed_headers
+from proxy.doors.mcp_status import beside_error, passed_headers, passed_status
 from proxy.upstreams.base import Incoming, Reply, UpstreamFailed
 from proxy.wire import mcp_results
 from proxy.wire.mcp_headers import LAST_EVENT_ID_HEADER, McpHeaders
@@ -151,7 +151,7 @@ class Push:
         if body is not None:
             inspection = await self._relay(None).inspect(body, Surface.ERROR)
             body = inspection.message
-        status = 502 if upstream.status in (401, 403, 407) else upstream.status
+        status = passed_status(upstream.status)
         await self._reply.answer(status, body, headers=passed_headers(upstream))
 
     async def _ended(self) -> None:

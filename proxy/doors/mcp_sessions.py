@@ -60,7 +60,9 @@ class Seen:
         self._hashes: OrderedDict[int, None] = OrderedDict()
 
     def add(self, value: str | int) -> None:
-        self._hashes[hash((type(value), value))] = None
+        known = hash((type(value), value))
+        self._hashes[known] = None
+        self._hashes.move_to_end(known)
         if len(self._hashes) > SEEN_KEPT_MAX:
             self._hashes.popitem(last=False)
 

@@ -6,6 +6,7 @@ Rules of this module:
 * A body beside an error status is about the request it answers, whatever id stands in it: servers write ids of their
   own there (`server-error`). It gets the request's, because an id passes unread. `null` stays: clients find out the
   era by such answers.
+* 401, 403 and 407 are about the gate's own credentials, which an agent would take for its own and cannot mend: 502.
 * A request or notification is no body, nor is a result under another id: nobody is asked or answered in this way.
 """
 
@@ -20,6 +21,7 @@ from proxy.wire.jsonrpc import is_same_id
 from proxy.wire.refusals import RequestId
 
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+_ABOUT_THE_GATE = frozenset({401, 403, 407})
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _DATE = re.compile(  # RFC 9110 §5.6.7, the form that senders must use
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} "
@@ -37,6 +39,18 @@ def passed_headers(reply: Reply) -> tuple[Header, ...]:
     if _SECONDS.fullmatch(retry_after) or _DATE.fullmatch(retry_after):
         passed.append((b"retry-after", retry_after.encode()))
     return tuple(passed)
+
+
+def passed_status(status: int) -> int:
+    """The status that an agent gets of a server's."""
+    return 502 if status in _ABOUT_THE_GATE else status
+
+
+def credentials_refused(status: int) -> str | None:
+    """What an agent is told where the server refuses the gate's credentials; None: it does not."""
+    if status not in _ABOUT_THE_GATE:
+        return None
+    return f"The tool server did not accept the gate's credentials (HTTP {status})."
 
 
 def beside_error(body: JsonObject | None, request_id: RequestId | None) -> JsonObject | None:

@@ -125,6 +125,14 @@ def test_of_opaque_values_the_last_are_known_each_as_what_it_is() -> None:
     ]
 
 
+def test_an_opaque_value_that_comes_again_is_as_young_as_when_it_last_came() -> None:
+    seen = Seen()
+    for number in range(2 * SEEN_KEPT_MAX):
+        seen.add("the same")
+        seen.add(number)
+    assert "the same" in seen
+
+
 @pytest.mark.parametrize("info", [None, 3, {"name": "x" * 1_000}, {"name": 7}])
 def test_what_a_client_says_it_is_is_short_text(info: object) -> None:
     session = sessions().open(DEMO, "payments", {"clientInfo": info}, Revision.R2025_11_25, None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.doors.mcp_status import beside_error, passed_headers
+from proxy.doors.mcp_status import beside_error, credentials_refused, passed_headers, passed_status
 from proxy.upstreams.base import Reply
 
 ERROR = {"code": -32600, "message": "Bad Request"}
@@ -74,3 +74,14 @@ def test_what_names_this_request_or_none_stays_as_it_is(body: Any) -> None:
 )
 def test_nobody_is_asked_or_answered_beside_a_status(body: dict[str, Any]) -> None:
     assert beside_error(body, 7) is None
+
+
+@pytest.mark.parametrize("status", [401, 403, 407])
+def test_that_the_gates_credentials_are_refused_is_told_as_the_gates_failure(status: int) -> None:
+    assert passed_status(status) == 502
+    assert f"did not accept the gate's credentials (HTTP {status})" in str(credentials_refused(status))
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 405, 429, 500])
+def test_any_other_status_passes(status: int) -> None:
+    assert (passed_status(status), credentials_refused(status)) == (status, None)
