@@ -13,6 +13,7 @@ import ast
 import json
 import re
 import shlex
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -35,6 +36,7 @@ from proxy.cli import cli
 from proxy.config import Config
 from proxy.config_file import parse
 from proxy.demo.steps import auto_steps
+from proxy.store.schema import migrations
 from tests import doc_tables
 from tests.config_keys import tables
 
@@ -294,6 +296,38 @@ def test_every_decision_is_in_the_list_of_decisions() -> None:
     listed = re.findall(r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+) \|$", text_of(folder / "README.md"), re.MULTILINE)
     assert {name: f"# {number}: {title}" for number, name, title in listed} == titles
     assert [name[:4] for name in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
+
+
+# -- operations --------------------------------------------------------------------------------------------------------
+
+OPERATIONS = ROOT / "docs" / "operations.md"
+SQL = re.compile(r'^sqlite3 [^"\n]*"(.+?)"', re.MULTILINE | re.DOTALL)
+LOGGED = re.compile(r'\blog\.(?:debug|info|warning|error)\(\s*"(\w+)"')
+
+
+def test_every_statement_that_operators_are_given_runs_on_the_schema(tmp_path: Path) -> None:
+    statements = SQL.findall(text_of(OPERATIONS))
+    assert len(statements) >= 5
+    database = sqlite3.connect(":memory:", autocommit=True)
+    for migration in migrations():
+        database.executescript(migration.sql)
+    for statement in statements:
+        database.execute(statement.replace("/backup/", f"{tmp_path}/"))
+    database.close()
+
+
+def test_every_event_that_operators_are_told_to_watch_for_is_logged() -> None:
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ", text_of(OPERATIONS), re.MULTILINE)
+    told = {name for row in rows for name in INLINE.findall(row)}
+    code = [path for package in doc_tables.PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert "calls_in_doubt" in told
+    assert told - {name for path in code for name in LOGGED.findall(text_of(path))} == set()
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = {match[1] for match in LINK.finditer(text_of(ROOT / "README.md"))}
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages - {target.partition("#")[0] for target in linked} == set()
 
 
 # -- the README --------------------------------------------------------------------------------------------------------
