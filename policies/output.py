@@ -64,6 +64,20 @@ def rules_for(
     )
 
 
+def is_as_strict_as(rules: OutputRules, other: OutputRules) -> bool:
+    """Whether nothing that `other` holds back or takes out would pass under `rules`."""
+    kinds = rules.detect.keys() | other.detect.keys()
+    pairs = [(one.detect.get(kind, one.default_do) for one in (rules, other)) for kind in kinds]
+    pairs.append(one.default_do for one in (rules, other))
+    return (
+        rules.always_review >= other.always_review
+        and set(rules.fields) >= set(other.fields)
+        and all(same in rules.same for same in other.same)
+        and rules.keep_last <= other.keep_last
+        and all(_STRICTEST_FIRST.index(here) <= _STRICTEST_FIRST.index(there) for here, there in pairs)
+    )
+
+
 def _tightens(rule: OutputRule, standing: Standing, view: View) -> bool:
     """Whether the rule applies where it tightens: unless it surely does not."""
     if standing.why_not is not None:

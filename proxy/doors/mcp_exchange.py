@@ -29,6 +29,7 @@ from proxy.doors.mcp_reply import AgentReply, Telling
 from proxy.doors.mcp_resume import Resumption
 from proxy.doors.mcp_shared import Shared
 from proxy.doors.mcp_status import credentials_refused, passed_status
+from proxy.doors.mcp_tasks import NOT_PASSED_ON, is_past_rules, is_task
 from proxy.exchange import Dispatched
 from proxy.upstreams.base import Incoming, Reply, Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable
@@ -92,7 +93,7 @@ class McpExchange:
             self._upstream_reply = None
             self.over.set()
             await close(reply)
-        return await self._without_forbidden_questions(call, dispatched)
+        return await self._without_what_is_forbidden(call, dispatched)
 
     def parked(self, call_id: str, message: str) -> None:  # noqa: ARG002 - the message names the call
         """Hold: commit the stream and keep it alive, with progress where the agent gave a token."""
@@ -235,11 +236,17 @@ class McpExchange:
         if now is None or now.digest != call.definition.digest:
             raise UpstreamFailed("the server came back with another definition of this tool", sent=False)
 
-    async def _without_forbidden_questions(self, call: ToolCall, dispatched: Dispatched) -> Dispatched:
-        """2026-07-28: what a result asks of the agent is judged; one that is not allowed replaces the whole result."""
+    async def _without_what_is_forbidden(self, call: ToolCall, dispatched: Dispatched) -> Dispatched:
+        """What may not go to the agent with a result, or by way of it, replaces the whole result.
+
+        A task that would be fetched past the tool's output rules; since 2026-07-28, a question that policy denies.
+        """
+        runner, result = self._shared.runner, dispatched.response.get("result")
+        if is_task(result) and is_past_rules(runner, call, is_modern=self.request.is_modern):
+            return self._replaced(NOT_PASSED_ON)
         if not self.request.is_modern:
             return dispatched
-        why = await forbidden(self._shared.runner, call, dispatched.response.get("result"))
+        why = await forbidden(runner, call, result)
         return dispatched if why is None else self._replaced(why)
 
     def _replaced(self, why: str) -> Dispatched:

@@ -33,7 +33,8 @@ from proxy.doors.mcp_reply import AgentReply, Header, ProgressScale
 from proxy.doors.mcp_sessions import Answered, NoSession, Session, TooManySessions
 from proxy.doors.mcp_shared import Shared, shown_method
 from proxy.doors.mcp_status import passed_headers, passed_status
-from proxy.exchange import AnswerKind, Client
+from proxy.doors.mcp_tasks import REFUSED, is_past_rules
+from proxy.exchange import Answer, AnswerKind, Client
 from proxy.upstreams.base import Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable
 from proxy.wire import body, jsonrpc, mcp, mcp_headers, mcp_results, opaque, strict_json
@@ -171,12 +172,15 @@ class Posts:
             definition = None if is_collect else await self._definition(inbound.server, asked)
         except InventoryUnavailable as unavailable:
             log.warning("inventory_unavailable", server=inbound.server, why=str(unavailable))
-            self._refused(inbound, asked.method, "the tools of this server could not be listed", 200)
             answer = answers.refused("", "the tools of this server are not known at the moment", retry_after_sec=30)
-            ending = ending_of(asked, answer)
-            await reply.answer(ending.status, ending.message, headers=ending.headers)
+            await self._turn_away(inbound, asked, "the tools of this server could not be listed", answer, reply)
             return
         call = call_of(asked, inbound.server, inbound.agent, session.id if session is not None else None, definition)
+        wants_task = asked.request.params.get("task") is not None
+        if wants_task and is_past_rules(shared.runner, call, is_modern=asked.is_modern):
+            why = "a task whose outcome would be fetched past the tool's output rules"
+            await self._turn_away(inbound, asked, why, answers.refused("", REFUSED), reply)
+            return
         if is_collect:
             asked.ticket = str(call.arguments.get("ticket", ""))
         link = Link(shared.upstreams[inbound.server], inbound.agent.id, session)
@@ -205,6 +209,14 @@ class Posts:
                 session.awaited.pop(key, None)
                 if exchange.resumption.event_ids:
                     session.remember(Answered(exchange.sent_call, asked.id, is_held=is_held))
+
+    async def _turn_away(
+        self, inbound: Inbound, asked: AgentRequest, why: str, answer: Answer, reply: AgentReply
+    ) -> None:
+        """Refused before anything is judged: the record is told why, the agent how to go on."""
+        self._refused(inbound, asked.method, why, 200)
+        ending = ending_of(asked, answer)
+        await reply.answer(ending.status, ending.message, headers=ending.headers)
 
     async def _give(self, exchange: McpExchange, status: int, message: JsonObject, headers: tuple[Header, ...]) -> bool:
         """Write the answer where the agent waits for it; False if it was nowhere to be found."""

@@ -9,7 +9,7 @@ import pytest
 
 from policies.facts import FactType
 from policies.model import Do, FieldRule, OutputRules, SameRule
-from policies.output import rules_for
+from policies.output import is_as_strict_as, rules_for
 from policies.patterns import SUBJECT_CHARS_MAX
 from policies.snapshot import PolicySnapshot
 from tests.policies.builders import NOON, call, snapshot
@@ -134,3 +134,20 @@ def test_a_name_no_pattern_can_be_matched_against_is_reviewed() -> None:
 def test_it_needs_a_time_with_a_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
         rules_for(call(), snapshot("rules: [{decision: deny}]"), at=datetime(2026, 11, 18))  # noqa: DTZ001 - the point
+
+
+@pytest.mark.parametrize(
+    ("rules", "other", "expected"),
+    [
+        (OutputRules(), OutputRules(), True),
+        (OutputRules(keep_last=4), OutputRules(keep_last=2), False),
+        (OutputRules(detect={"X": Do.ALLOW}), OutputRules(), False),
+        (OutputRules(), OutputRules(detect={"X": Do.ALLOW}), True),
+        (OutputRules(default_do=Do.REMOVE), OutputRules(detect={"X": Do.REPLACE}), True),
+        (OutputRules(determining=("a#1",)), OutputRules(), True),
+    ],
+)
+def test_p08_rules_are_as_strict_as_others_if_nothing_passes_that_those_hold_back(
+    rules: OutputRules, other: OutputRules, expected: bool
+) -> None:
+    assert is_as_strict_as(rules, other) is expected
