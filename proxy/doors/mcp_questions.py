@@ -149,6 +149,7 @@ class AgentAnswer:
             session=question.call.session,
             method=question.method,
             direction=Direction.AGENT_ANSWER,
+            request_state=question.id,  # yes to this is no yes to that: an approval is for this question alone (P6)
         )
 
     async def dispatch(self, call: ToolCall, sent: Sent) -> Dispatched:

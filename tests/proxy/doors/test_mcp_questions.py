@@ -9,6 +9,7 @@ import pytest
 
 from policies.model import Decision, Direction, ToolCall
 from proxy.upstreams.base import Reply, UpstreamFailed
+from review.model import ReviewState
 from tests.proxy.builders import ask, deny
 from tests.proxy.doors.door_world import (
     OTHER_KEY,
@@ -119,6 +120,38 @@ async def test_an_answer_policy_denies_never_reaches_the_tool() -> None:
     stream.say(result(3))
     await answered.done()
     assert len(responses(world)) == 1
+
+
+def answers_asked_about(call: ToolCall) -> Decision:
+    return ask() if call.direction is Direction.AGENT_ANSWER else by_name(call)
+
+
+async def test_p06_an_approved_answer_is_for_the_question_it_answered_and_no_other() -> None:
+    """Yes to one thing is no yes to another: most answers read the same."""
+    world = DoorWorld(answers_asked_about)
+    answered, stream, first = await asked(world)
+    await world.agent.send({"jsonrpc": "2.0", "id": first["id"], "result": SAMPLED})
+    kept = await world.only_parked()
+    stream.say(result(3))
+    await answered.done()  # its question is over
+    async with asyncio.timeout(5):
+        while world.world.parking.held:  # and nobody waits for the answer any more
+            await asyncio.sleep(0)
+    await world.world.settle(kept.id, ReviewState.SPENDABLE)
+    again = Stream()
+    world.server.then("tools/call", streams(again))
+    calling = world.agent.start(call("allow", 4))
+    again.say(SAMPLE | {"id": "s-2", "params": SAMPLE["params"] | {"maxTokens": 5_000}})
+    (event,) = await calling.events_until(1)
+    await world.agent.send({"jsonrpc": "2.0", "id": event.data["id"], "result": SAMPLED})
+    async with asyncio.timeout(5):
+        while not (world.world.parking.held or any(one["id"] == "s-2" for one in responses(world))):
+            await asyncio.sleep(0)
+    await world.world.quiet()
+    assert [one for one in responses(world) if one["id"] == "s-2"] == []
+    assert [one.direction for one in world.records.calls.values()].count("agent_answer") == 2
+    again.say(result(4))
+    await calling.done()
 
 
 async def test_only_the_session_that_was_asked_may_answer(world: DoorWorld) -> None:
