@@ -239,13 +239,12 @@ class McpExchange:
     async def _without_what_is_forbidden(self, call: ToolCall, dispatched: Dispatched) -> Dispatched:
         """What may not go to the agent with a result, or by way of it, replaces the whole result.
 
-        A task that would be fetched past the tool's output rules; since 2026-07-28, a question that policy denies.
+        A task that would be fetched past the tool's output rules, and a question that policy denies: whatever revision
+        it was dispatched in, a repeat of 2026-07-28 may be given the outcome.
         """
         runner, result = self._shared.runner, dispatched.response.get("result")
         if is_task(result) and is_past_rules(runner, call, is_modern=self.request.is_modern):
             return self._replaced(NOT_PASSED_ON)
-        if not self.request.is_modern:
-            return dispatched
         why = await forbidden(runner, call, result)
         return dispatched if why is None else self._replaced(why)
 

@@ -300,6 +300,13 @@ async def test_questions_that_cannot_be_read_are_not_passed_on(world: DoorWorld,
     assert answered.json["result"]["isError"] is True
 
 
+async def test_p08_a_denied_question_is_not_had_by_a_repeat_in_another_revision(world: DoorWorld) -> None:
+    world.server.then("tools/call", answers(asking("elicitation/create")))
+    answered = await world.agent.send(call("allow", 1))
+    assert "who?" not in answered.body.decode()
+    assert answered.json["result"]["isError"] is True
+
+
 async def test_what_the_agent_answers_is_part_of_the_judged_call(world: DoorWorld) -> None:
     message = call("allow", 2)
     message["params"] |= {"inputResponses": {"q1": {"action": "accept"}}, "requestState": "opaque"}
