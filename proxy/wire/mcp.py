@@ -28,7 +28,7 @@ from proxy.wire import mcp_headers
 from proxy.wire.body import HeaderLines
 from proxy.wire.jsonrpc import Message, Notification, Request, Response
 from proxy.wire.mcp_headers import McpHeaders
-from proxy.wire.mcp_methods import Era, Handling, Kind, Method, Revision, method
+from proxy.wire.mcp_methods import REQUEST_METHODS, Era, Handling, Kind, Method, Revision, method
 from proxy.wire.refusals import RequestId, Why, WireRefusal
 from proxy.wire.strict_json import refuse_case_variants
 
@@ -137,6 +137,7 @@ def refuse_argument_variants(arguments: JsonObject, input_schema: JsonObject) ->
 
 
 _ABSENT: Final = object()
+_NAMES_OF_METHODS: Final = frozenset(f"mcp.{name}" for name in REQUEST_METHODS)
 _CALL_PARAMS: Final = frozenset({"name", "arguments", "inputResponses", "requestState", "task", "_meta"})
 
 
@@ -246,6 +247,10 @@ def _check_subject(message: Request, row: Method, revision: Revision) -> None:
         raise WireRefusal(
             Why.BAD_ARGUMENTS, f"{row.name} needs the string params.{row.subject}", id=message.id, modern=modern
         )
+    if row.name == "tools/call" and message.params["name"] in _NAMES_OF_METHODS:
+        # In policies that is the method (SEMANTICS §1.9): no tool gets what is granted to it by naming itself so (P9).
+        why = f"{message.params['name']} is how policies name a method; no tool has this name"
+        raise WireRefusal(Why.BAD_ARGUMENTS, why, id=message.id, modern=modern)
     if row.name == "tools/call" and not isinstance(message.params.get("arguments", {}), dict):
         raise WireRefusal(
             Why.BAD_ARGUMENTS,

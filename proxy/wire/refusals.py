@@ -132,7 +132,10 @@ TABLE: Final[Mapping[Why | JsonFault, Row]] = MappingProxyType(
         Why.ANSWER_NOT_ALLOWED: _row("a client's response, in a revision without them", 400, INVALID_REQUEST),
         Why.HTTP_METHOD: _row("an HTTP method the revision does not have", 405, INVALID_REQUEST),
         Why.BAD_ARGUMENTS: _row(
-            "params without what the method is about", 400, INVALID_PARAMS, handshake=(200, INVALID_PARAMS)
+            "params without what the method is about, or a tool named like one",
+            400,
+            INVALID_PARAMS,
+            handshake=(200, INVALID_PARAMS),
         ),
         Why.OPAQUE_TOO_LONG: _row("an id, cursor, token or state over its limit", 413, INVALID_REQUEST),
         Why.UNKNOWN_EVENT: _row("a Last-Event-ID that came on no stream of this session", 400, INVALID_REQUEST),

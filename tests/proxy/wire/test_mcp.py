@@ -359,6 +359,16 @@ def test_p06_a_call_carries_nothing_that_no_reviewer_is_shown_and_no_approval_bi
     assert refusal(lines, message).why is Why.UNKNOWN_MEMBER
 
 
+@pytest.mark.parametrize("name", ["mcp.resources/read", "mcp.tools/call", "mcp.ping"])
+def test_p09_no_tool_gets_what_is_granted_to_a_method_by_naming_itself_like_one(name: str) -> None:
+    assert refusal([], request("tools/call", {"name": name, "arguments": {}})).why is Why.BAD_ARGUMENTS
+
+
+@pytest.mark.parametrize("name", ["ping", "mcp.inspect", "resources/read"])
+def test_other_names_are_a_tools_own_affair(name: str) -> None:
+    assert classify([], request("tools/call", {"name": name, "arguments": {}})).is_judged
+
+
 @pytest.mark.parametrize("member", ["inputResponses", "requestState", "task", "_meta"])
 def test_the_protocols_own_members_of_a_call_are_known(member: str) -> None:
     assert classify([], request("tools/call", {"name": "refund", "arguments": {}, member: {}})).is_judged
