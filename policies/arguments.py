@@ -136,6 +136,8 @@ def _compile(schema: Mapping[str, Any]) -> Check:
             return ArgumentsInvalid("checking them against the schema takes too much work")
         except Unresolvable:
             return ArgumentsInvalid("the schema refers to what it does not contain")
+        except (TypeError, AttributeError):  # of `referencing`, which looks for an id in whatever a reference leads to
+            return ArgumentsInvalid("the schema refers to what is no schema")
         if error is None:
             return None
         keyword = str(error.validator or "false")

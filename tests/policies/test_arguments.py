@@ -277,6 +277,18 @@ def test_p01_any_schema_and_any_arguments_fit_or_do_not_and_nothing_else(
         check(arguments, {"$schema": f"https://{dialect}", **schema})
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/properties/a", "properties": {"a": False}},  # draft 4 has no such schema
+        {"$ref": "#/properties/a", "properties": {"a": {"id": 5}}},
+    ],
+)
+def test_p01_a_reference_to_what_is_no_schema_denies_in_a_sentence(schema: dict[str, Any]) -> None:
+    dialect = "http://json-schema.org/draft-04/schema#"
+    assert "refers to what is no schema" in str(misfit({}, {"$schema": dialect, **schema}))
+
+
 def test_a_schema_is_compiled_once_by_object_and_by_content() -> None:
     schema = {"title": "only here", **with_property({"type": "integer"})}
     prepare(schema)
