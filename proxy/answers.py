@@ -119,7 +119,8 @@ def resolved(record: CallRecord) -> Answer:
     """What a person found out about a call that was in doubt; their note is not for the agent."""
     executed, says = _FOUND[found_of(record)]
     text = (
-        f"{says}: a person has looked into this call, which was in doubt (call {record.id}). It has no outcome to give."
+        f"{says}: a person has looked into this call, which was in doubt (call {record.id}). "
+        "It has no outcome to give. Repeating it now makes a new call."
     )
     return Answer(AnswerKind.FAILED, record.id, text, meta=_meta("resolved", record.id, executed=executed))
 

@@ -183,9 +183,9 @@ class Gate:
                 return [Record(Change(entries=(entry,), durable=False)), Reply(answers.rejected(record.id))]
             case Repeat.REFUSE:
                 return self._finish(answers.in_doubt(record.id))
-            case Repeat.REOPEN | Repeat.NEW:
-                # Reached by a ticket only: a repeated call of these states is given to us as CallReceived.
-                return self._finish(answers.what_became(record, review))
+            case Repeat.FINDING | Repeat.REOPEN | Repeat.NEW:
+                # The last two by a ticket only: a repeated call of these states is given to us as CallReceived.
+                return self._tell_what_became(record, review, event.at)
             case other:
                 assert_never(other)
 
@@ -314,7 +314,7 @@ class Gate:
             case CallState.WAITING:  # it never left, and its approval can be spent again
                 return self._finish(answers.failed(record.id, sent=False))
             case _:
-                return self._finish(answers.what_became(record, event.review))
+                return self._tell_what_became(record, event.review, event.at)
 
     # -- the tool's side -----------------------------------------------------------------------------------------
 
@@ -398,6 +398,13 @@ class Gate:
 
     def _denied(self, decision: Decision) -> Answer:
         return answers.denied(self.call_id, decision.agent_message)
+
+    def _tell_what_became(self, record: CallRecord, review: ReviewRecord | None, at: float) -> list[Command]:
+        """What a person found out about a doubt counts as its outcome: given once, it no longer holds up the repeat."""
+        is_finding = record.state is CallState.RESOLVED
+        told = self._rows.delivered(record, record.state, at) if is_finding else None
+        self.stage = Stage.DONE
+        return [Reply(answers.what_became(record, review), on_delivery=told)]
 
     def _finish(self, answer: Answer) -> list[Command]:
         self.stage = Stage.DONE

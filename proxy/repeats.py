@@ -14,6 +14,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from policies.model import JsonObject, ToolCall
+from review.doubts import Found, found_of
 from review.model import CallRecord, CallState, ReviewRecord, ReviewState
 
 
@@ -28,6 +29,7 @@ class Repeat(StrEnum):
     PLACEHOLDER = "placeholder"
     SAME_REJECTION = "same_rejection"
     REFUSE = "refuse"
+    FINDING = "finding"
     REOPEN = "reopen"
 
 
@@ -38,7 +40,7 @@ BY_CALL_STATE: dict[CallState, Repeat] = {
     CallState.FAILED_BEFORE_SEND: Repeat.NEW,
     CallState.FAILED_AFTER_SEND: Repeat.NEW,
     CallState.IN_DOUBT: Repeat.REFUSE,
-    CallState.RESOLVED: Repeat.NEW,
+    CallState.RESOLVED: Repeat.FINDING,  # only until it has been told, and not of what did not happen
     CallState.QUARANTINED: Repeat.PLACEHOLDER,
     CallState.RELEASED: Repeat.REPLAY,  # only while not delivered
     CallState.DESTROYED: Repeat.NEW,
@@ -79,6 +81,8 @@ def repeat_of(
             return Repeat.NEW
         return row
     row = BY_CALL_STATE[record.state]
+    if row is Repeat.FINDING and (record.delivered_at is not None or found_of(record) is Found.DID_NOT_HAPPEN):
+        return Repeat.NEW
     if row is Repeat.REPLAY and (record.delivered_at is not None or record.outcome is None):
         return Repeat.NEW
     return row

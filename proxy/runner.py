@@ -260,7 +260,7 @@ class Runner:
         record = await self.records.call(record.id) or record  # read last: what another has just been given is seen
         if self.lives.is_awaited(record.id):
             return answers.awaited_already(record.id)
-        if record.delivered_at is not None:
+        if record.delivered_at is not None and record.state is not CallState.RESOLVED:
             return answers.delivered_already(record.id)
         if record.to_send is None:
             return answers.erased(record.id)

@@ -44,7 +44,7 @@ ACCOUNTS_MAX = 10_000
 _OPEN = "state IN ('parked', 'approving', 'approved', 'quarantined')"
 _ENDED = "state NOT IN ('parked', 'approving', 'approved', 'quarantined')"
 _ALIVE = "state IN ('waiting', 'dispatching', 'in_doubt', 'quarantined')"
-_ANSWERABLE = "(state = 'closed' OR (state IN ('answered', 'released') AND delivered_at IS NULL))"
+_ANSWERABLE = "(state = 'closed' OR (state IN ('answered', 'released', 'resolved') AND delivered_at IS NULL))"
 ALIVE = frozenset({CallState.WAITING, CallState.DISPATCHING, CallState.IN_DOUBT, CallState.QUARANTINED})
 
 

@@ -62,7 +62,8 @@ async def test_p05_an_approved_call_whose_tool_dies_is_in_doubt_and_its_grant_is
     assert (await house.reviewer.show(row))["review"]["state"] == "spent"
     (doubt,) = await house.reviewer.in_doubt("pay", amount=2_000)
     await house.reviewer.resolve(doubt, "happened", "paid, says the bank")
-    async with parked(url, "pay", amount=2_000):  # a new question: the old answer is used up
+    assert told(await call(url, "pay", amount=2_000))["executed"] is True
+    async with parked(url, "pay", amount=2_000):  # now a new question: the old answer is used up
         row = await house.reviewer.waiting("pay", amount=2_000)
     await house.reviewer.act("reject", row, comment="it has been paid")
     assert house.dispatched("fragile", "pay", amount=2_000) == 1

@@ -36,7 +36,7 @@ def row(state: CallState, review_state: ReviewState | None = None, *, after: flo
         (CallState.DISPATCHING, None, Repeat.AWAIT_OUTCOME),
         (CallState.QUARANTINED, None, Repeat.PLACEHOLDER),
         (CallState.IN_DOUBT, None, Repeat.REFUSE),
-        (CallState.RESOLVED, None, Repeat.NEW),
+        (CallState.RESOLVED, None, Repeat.FINDING),
         (CallState.DENIED, None, Repeat.NEW),
         (CallState.FAILED_BEFORE_SEND, None, Repeat.NEW),
         (CallState.FAILED_AFTER_SEND, None, Repeat.NEW),
@@ -52,6 +52,13 @@ def test_an_outcome_is_replayed_only_while_it_is_not_provably_delivered(state: C
     assert row(state, outcome=response()) is Repeat.REPLAY
     assert row(state, outcome=response(), delivered_at=T0) is Repeat.NEW
     assert row(state, outcome=None) is Repeat.NEW
+
+
+def test_p05_what_was_found_out_about_a_doubt_is_told_once_unless_it_did_not_happen() -> None:
+    for found in ("happened: I looked", "unknown: no log"):
+        assert row(CallState.RESOLVED, resolution=found) is Repeat.FINDING
+        assert row(CallState.RESOLVED, resolution=found, delivered_at=T0) is Repeat.NEW
+    assert row(CallState.RESOLVED, resolution="did_not_happen: not in the books") is Repeat.NEW
 
 
 def test_a_rejection_holds_for_its_time_and_no_longer() -> None:

@@ -43,7 +43,7 @@ class GateRecords(MemoryRecords):
             self.lost = change
 
     async def unsettled(self, *, since: float) -> list[tuple[str, str]]:
-        done = (CallState.DENIED, CallState.RESOLVED, CallState.FAILED_BEFORE_SEND, CallState.FAILED_AFTER_SEND)
+        done = (CallState.DENIED, CallState.FAILED_BEFORE_SEND, CallState.FAILED_AFTER_SEND)
         return [
             (call.repeat_key, call.id)
             for call in self.calls.values()

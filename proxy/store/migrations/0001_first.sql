@@ -62,7 +62,7 @@ CREATE INDEX calls_by_repeat_key ON calls (repeat_key, created_at);
 CREATE INDEX calls_alive ON calls (state, created_at)
   WHERE state IN ('waiting', 'dispatching', 'in_doubt', 'quarantined');
 CREATE INDEX calls_answerable ON calls (updated_at)
-  WHERE state = 'closed' OR (state IN ('answered', 'released') AND delivered_at IS NULL);
+  WHERE state = 'closed' OR (state IN ('answered', 'released', 'resolved') AND delivered_at IS NULL);
 CREATE INDEX calls_not_erased ON calls (created_at) WHERE erased_at IS NULL;
 
 CREATE TABLE reviews (

@@ -132,7 +132,8 @@ class ListsContract(Opened):
             ("closed, old", CallState.CLOSED, {"updated_at": T0 - 1}, False),
             ("denied", CallState.DENIED, {}, False),
             ("failed", CallState.FAILED_BEFORE_SEND, {}, False),
-            ("resolved", CallState.RESOLVED, {}, False),
+            ("resolved", CallState.RESOLVED, undelivered, True),
+            ("resolved, told", CallState.RESOLVED, {"delivered_at": T0}, False),
         ]
         for number, (name, state, changes, _) in enumerate(cases):
             await store.apply(decided(name, **{"state": state, "created_at": T0 - number, **changes}))
