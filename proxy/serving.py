@@ -8,7 +8,6 @@ Rules of this module:
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from policies.schema import PolicyErrors
@@ -44,7 +43,7 @@ def serve_forever(explicit: Path | None) -> None:
     """Run until SIGTERM or SIGINT. Raises: CannotStart."""
     loaded = load_config(explicit)
     logs.configure()
-    print(f"Configuration: {loaded.file} ({loaded.why})", file=sys.stderr)
+    logs.say(f"Configuration: {loaded.file} ({loaded.why})")
     run(_serve(loaded))
 
 
@@ -56,9 +55,9 @@ async def _serve(loaded: Loaded) -> None:
     except CANNOT_START as problem:
         raise CannotStart(str(problem)) from problem
     for line in announcement(gate):
-        print(line, file=sys.stderr, flush=True)
+        logs.say(line)
     await stop.wait()
-    print("Stopping: every waiting agent gets its ticket.", file=sys.stderr, flush=True)
+    logs.say("Stopping: every waiting agent gets its ticket.")
     await gate.stop()
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from audit.verify import verify_file
 from proxy.config_file import FILE_NAME
 from tests.blackbox.gate_process import (
     DidNotStart,
@@ -149,6 +150,26 @@ def test_serve_refuses_a_port_that_somebody_has_and_names_it(tmp_path: Path) -> 
         said = serve_refused(gate)
     assert f"reviewers_listener: cannot listen on 127.0.0.1:{port}: Address already in use" in said
     assert "give reviewers_listener.port another" in said
+
+
+def test_a_gate_whose_log_nobody_reads_any_more_stops_in_good_order_when_it_is_told_to(tmp_path: Path) -> None:
+    gate = GateProcess(tmp_path, GOOD, SERVERS)
+    gate.config_file.write_text(json.dumps(gate.config), encoding="utf-8")
+    command = interlock("serve", "--config", str(gate.config_file))
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    ) as serving:
+        assert serving.stderr is not None
+        for line in serving.stderr:
+            if line.startswith("First login"):
+                break
+        serving.stderr.close()
+        serving.terminate()
+        try:
+            assert serving.wait(30) == DONE
+        finally:
+            serving.kill()
+    assert verify_file(gate.store).entries > 0
 
 
 def test_serve_refuses_kinds_that_no_detector_knows(tmp_path: Path) -> None:

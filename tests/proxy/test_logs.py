@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -50,6 +51,22 @@ def test_json_lines_are_one_object_a_line_with_the_event_and_its_ids() -> None:
     (line,) = written(json_lines=True).splitlines()
     event = json.loads(line)
     assert (event["event"], event["call"], event["level"]) == ("call_failed", "call_1", "error")
+
+
+def test_a_log_whose_reader_has_gone_fails_nobody() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8", buffering=1) as out:
+        logs.configure(stream=out, json_lines=True)
+        for _ in range(3):
+            structlog.get_logger("t").error("call_failed", call="call_1")
+
+
+def test_a_log_on_a_full_disk_fails_nobody() -> None:
+    with open("/dev/full", "w", encoding="utf-8", buffering=1) as out:
+        logs.configure(stream=out, json_lines=True)
+        structlog.get_logger("t").error("call_failed", call="call_1")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # so that this test can close it
 
 
 def test_debug_lines_are_silent_unless_asked_for() -> None:
