@@ -30,6 +30,7 @@ from policies.model import ToolCall
 from proxy.agents import Agents
 from proxy.config import Config, ConfigError, Listener
 from proxy.config_checks import LISTENERS
+from proxy.doors.door_head import TrustedPeers
 from proxy.doors.mcp_http import McpDoor
 from proxy.gate_rows import GateRows
 from proxy.ids import Ids
@@ -264,7 +265,9 @@ class App:
             read_json=strict_json.read,
             clock=self.clock,
             ready=self._why_not_ready,
-            settings=ConsoleSettings(public_url=self.reviewers_url),
+            settings=ConsoleSettings(
+                public_url=self.reviewers_url, takes_peer=TrustedPeers(self.config.reviewers_listener).takes
+            ),
         )
 
     async def _why_not_ready(self) -> str | None:

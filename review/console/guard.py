@@ -1,6 +1,7 @@
 """The console's outermost layer: which requests are looked at at all, and the headers on every answer.
 
 Rules of this module:
+* Where proxies are configured, only connections from them are answered: what came round them came without their TLS.
 * Only fixed hosts are answered, so that no foreign name can be pointed at us (DNS rebinding): a missing or doubled Host
   is 400, a foreign one 421 (RFC 9110 §7.4, §15.5.20).
 * What changes something comes from our own pages: where they are sent, Sec-Fetch-Site must say same-origin and Origin
@@ -57,7 +58,11 @@ class Guard:
                 add_headers(MutableHeaders(raw=message["headers"]))
             await send(message)
 
-        refused = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
+        peer = scope["client"][0] if scope.get("client") else None
+        if self._settings.takes_peer(peer):
+            refused = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
+        else:
+            refused = _said(HTTPStatus.FORBIDDEN, "This listener takes connections from its configured proxies only.")
         await (refused or self._app)(scope, receive, guarded)
 
     def _refusal(self, method: str, path: str, headers: Headers) -> Response | None:

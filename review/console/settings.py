@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
+def _everybody(peer: str | None) -> bool:  # noqa: ARG001 - the bind decides who can connect
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class ConsoleSettings:
-    """`public_url` is how reviewers reach the console, without a path; `allowed_hosts` are Host headers with port.
+    """`public_url` is how reviewers reach the console, without a path; `allowed_hosts` are Host headers with port;
+    `takes_peer` says of an address whether connections from it are answered at all (the configured proxies alone).
 
     Without `allowed_hosts` it is the public URL's host, and where that is loopback every name of loopback.
     """
 
     public_url: str = "http://127.0.0.1:8611"
     allowed_hosts: frozenset[str] = frozenset()
+    takes_peer: Callable[[str | None], bool] = _everybody
     form_bytes_max: int = 64 * 1024
     edit_bytes_max: int = 1024 * 1024
     streams_max: int = 256

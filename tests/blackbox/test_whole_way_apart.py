@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -170,6 +171,26 @@ async def test_p11_an_approval_is_for_what_was_shown_and_nothing_else(house: Hou
                 await house.reviewer.api("POST", f"/approvals/{row['review']['id']}/approve", body)
         await house.reviewer.act("reject", row, comment="no")
     assert house.dispatched("shop", "pay", amount=5_020) == 0
+
+
+@pytest.fixture
+def behind_proxies(tmp_path: Path) -> Iterator[GateProcess]:
+    """Both listeners behind a TLS proxy that is somewhere else."""
+    listeners = {
+        name: {"port": 0, "trusted_proxies": ["10.9.9.9"]} for name in ("agents_listener", "reviewers_listener")
+    }
+    servers = {"shop": {"url": "http://127.0.0.1:9/mcp"}}
+    gate = GateProcess(tmp_path, "version: v1\nname: none\nrules: []\n", servers, **listeners)
+    with pytest.raises(Refused):  # nobody from here can use the first login link either
+        gate.start()
+    yield gate
+    gate.stop()
+
+
+async def test_p12_behind_proxies_neither_listener_answers_who_comes_round_them(behind_proxies: GateProcess) -> None:
+    body, lines = call_bytes("echo", {"text": "round the proxy"})
+    assert (await send(behind_proxies.url("shop"), body, lines)).status == 401
+    assert (await send(f"{behind_proxies.reviewers_url}/login", b"", json_lines(), verb="GET")).status == 403
 
 
 # ---- what is refused at start --------------------------------------------------------------------------------------

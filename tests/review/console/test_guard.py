@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from review.console.guard import HEADERS, POLICY
+from review.console.settings import ConsoleSettings
 from tests.review.console.builders import BASE, SAME, House
 
 LOGIN = {"name": "anna", "password": "correct horse battery"}
@@ -27,6 +28,15 @@ LOGIN = {"name": "anna", "password": "correct horse battery"}
 )
 def test_a14_only_our_own_hosts_are_answered(house: House, host: str, status: int) -> None:
     assert house.browser().get("/login", host=host).status_code == status
+
+
+@pytest.mark.parametrize(("proxy", "status"), [("testclient", 200), ("10.9.9.9", 403)])
+def test_p12_with_configured_proxies_only_their_connections_are_answered(proxy: str, status: int) -> None:
+    house = House(settings=ConsoleSettings(takes_peer=lambda peer: peer == proxy))
+    for path in ("/login", "/-/health"):
+        answered = house.browser().get(path)
+        assert answered.status_code == status
+        assert answered.headers["content-security-policy"] == POLICY
 
 
 @pytest.mark.parametrize("hosts", [[], [b"127.0.0.1:8611", b"127.0.0.1:8611"], [b"127.0.0.1:8611", b"evil.example"]])
