@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from proxy.reviewer_client import Refused, ReviewerClient
+from proxy.reviewer_client import Refused, ReviewerClient, Unreachable
 from tests.blackbox.gate_process import (
     AGENT_KEYS,
     DidNotStart,
@@ -176,15 +176,16 @@ async def test_p11_an_approval_is_for_what_was_shown_and_nothing_else(house: Hou
 @pytest.fixture
 def behind_proxies(tmp_path: Path) -> Iterator[GateProcess]:
     """Both listeners behind a TLS proxy that is somewhere else."""
-    listeners = {
-        name: {"port": 0, "trusted_proxies": ["10.9.9.9"]} for name in ("agents_listener", "reviewers_listener")
-    }
+    behind = {"port": 0, "trusted_proxies": ["10.9.9.9"]}
     servers = {"shop": {"url": "http://127.0.0.1:9/mcp"}}
-    gate = GateProcess(tmp_path, "version: v1\nname: none\nrules: []\n", servers, **listeners)
-    with pytest.raises(Refused):  # nobody from here can use the first login link either
-        gate.start()
-    yield gate
-    gate.stop()
+    policy = "version: v1\nname: all\nrules:\n  - {id: all, match: {servers: [shop]}, decision: deny, reason: All}\n"
+    gate = GateProcess(tmp_path, policy, servers, agents_listener=behind, reviewers_listener=dict(behind))
+    try:
+        with pytest.raises(Unreachable, match="403"):  # nobody from here can use the first login link either
+            gate.start()
+        yield gate
+    finally:
+        gate.stop()
 
 
 async def test_p12_behind_proxies_neither_listener_answers_who_comes_round_them(behind_proxies: GateProcess) -> None:
