@@ -4,6 +4,7 @@
     python3 verify.py interlock.db            a database, opened read-only (also while the gate runs)
     python3 verify.py record.jsonl            an export: one entry a line, exactly the bytes that were hashed
     python3 verify.py --head HASH FILE        … and it must end in this hash, which you know from elsewhere
+    python3 verify.py --noted HASH FILE       … and it must hold this hash, noted earlier; it may have grown since
     python3 verify.py --after HASH FILE       … a part of a record: its first entry must follow this hash
     python3 verify.py --deep FILE             … and every entry must be in canonical form with all its keys
 
@@ -11,7 +12,7 @@ Exit code: 0 unbroken · 1 broken (the first bad sequence number is named) · 2 
 
 What it proves: no entry between the first and the last was changed, removed, added or moved after it was written.
 What it cannot prove alone: that the record was not cut off at its end, or rewritten whole. Compare the head it prints
-with one you noted earlier (`--head`), or with a signed checkpoint. The format is described in docs/audit-format.md.
+with one you noted earlier (`--noted`), or with a signed checkpoint. The format is described in docs/audit-format.md.
 """
 
 from __future__ import annotations
@@ -77,7 +78,14 @@ class Report:
     head: str
 
 
-def verify_file(path: Path, *, head: str | None = None, after: str | None = None, deep: bool = False) -> Report:
+def verify_file(
+    path: Path,
+    *,
+    head: str | None = None,
+    after: str | None = None,
+    noted: str | None = None,
+    deep: bool = False,
+) -> Report:
     """Verify one file. Raises: Broken, Unreadable.
 
     Not from within the process that has the database open: closing a file drops the locks SQLite holds on it there.
@@ -86,9 +94,9 @@ def verify_file(path: Path, *, head: str | None = None, after: str | None = None
         with path.open("rb") as file:
             is_database = file.read(16) == b"SQLite format 3\0"
         if is_database:
-            return _verify_database(path, head=head, after=after, deep=deep)
+            return _verify_database(path, head=head, after=after, noted=noted, deep=deep)
         with path.open("rb") as file:
-            report = verify_rows(_lines(file), head=head, after=after, deep=deep)
+            report = verify_rows(_lines(file), head=head, after=after, noted=noted, deep=deep)
         if report.entries == 0:
             raise Unreadable(f"{path}: there is not one entry in it")
         return report
@@ -97,12 +105,18 @@ def verify_file(path: Path, *, head: str | None = None, after: str | None = None
 
 
 def verify_rows(
-    rows: Iterable[tuple[Any, ...]], *, head: str | None = None, after: str | None = None, deep: bool = False
+    rows: Iterable[tuple[Any, ...]],
+    *,
+    head: str | None = None,
+    after: str | None = None,
+    noted: str | None = None,
+    deep: bool = False,
 ) -> Report:
     """Verify entries (`Row`, or the same four things in a plain tuple) in the order given. Raises: Broken."""
     check = _check_deeply() if deep else None
     count, seq, previous = 0, 0, after or GENESIS
     first_seq, first, data = 0, b"", b""
+    is_held = noted is None or noted == previous
     for data, stored_seq, stored_hash, call_id in rows:
         if count == 0:
             seq = _first_seq(data, stored_seq, after) - 1
@@ -121,6 +135,9 @@ def verify_rows(
         if check is not None:
             check(Row(data, stored_seq, stored_hash, call_id), seq)
         previous = digest.hexdigest()
+        is_held = is_held or previous == noted
+    if not is_held:
+        raise Broken(seq + 1, f"no entry up to here has the hash {noted}: the record was cut off or replaced")
     if head is not None and head != previous:
         raise Broken(seq + 1, f"the record ends in {previous}, not in the head {head}: it was cut off or replaced")
     if count == 0:
@@ -157,14 +174,14 @@ def _lines(file: Any) -> Iterator[Row]:
         yield Row(line.removesuffix(b"\n"))
 
 
-def _verify_database(path: Path, *, head: str | None, after: str | None, deep: bool) -> Report:
+def _verify_database(path: Path, *, head: str | None, after: str | None, noted: str | None, deep: bool) -> Report:
     connection = _connect(path)
     try:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"entries", "head"} <= names:
             raise Unreadable(f"{path}: is a SQLite database, but not one of Interlock's")
         stored: list[str] = []
-        report = verify_rows(_rows(connection, stored), head=head, after=after, deep=deep)
+        report = verify_rows(_rows(connection, stored), head=head, after=after, noted=noted, deep=deep)
     finally:
         connection.close()
     kept = stored[0] if stored else "gone"  # a store has one from its first opening on, before any entry
@@ -314,6 +331,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="verify", description="Verify an Interlock record.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a database or a JSONL export")
     parser.add_argument("--head", type=_hash, help="the hash the record must end in")
+    parser.add_argument("--noted", type=_hash, help="a head noted earlier: the record must hold it, and may have grown")
     parser.add_argument("--after", type=_hash, help="the hash the first entry must follow (part of a record)")
     parser.add_argument("--deep", action="store_true", help="check the canonical form of every entry as well")
     try:
@@ -323,7 +341,7 @@ def main(argv: list[str] | None = None) -> int:
     broken = unreadable = False
     for path in options.files:
         try:
-            report = verify_file(path, head=options.head, after=options.after, deep=options.deep)
+            report = verify_file(path, head=options.head, after=options.after, noted=options.noted, deep=options.deep)
         except Broken as error:
             print(f"{path}: BROKEN at entry {error.seq}: {error.why}")
             broken = True

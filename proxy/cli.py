@@ -101,7 +101,10 @@ def audit_verify(
         Path | None, typer.Argument(help="A store or an exported record; default: the configured data directory's.")
     ] = None,
     config: ConfigOption = None,
-    head: Annotated[str | None, typer.Option(help="The hash it must end in, which you noted earlier.")] = None,
+    noted: Annotated[
+        str | None, typer.Option(help="A head noted earlier: it must hold it, and may have grown.")
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="The hash it must end in.")] = None,
     after: Annotated[str | None, typer.Option(help="Of a part of a record: the hash that came before it.")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Check the canonical form of every entry as well.")] = False,
 ) -> None:
@@ -116,7 +119,11 @@ def audit_verify(
         except CannotStart as problem:
             fail(str(problem), 2)
         path = loaded.base / loaded.config.data_dir / "interlock.db"
-    asked = [f"{name}={value}" for name, value in (("--head", head), ("--after", after)) if value is not None]
+    asked = [
+        f"{name}={value}"
+        for name, value in (("--noted", noted), ("--head", head), ("--after", after))
+        if value is not None
+    ]
     raise typer.Exit(verify([*asked, *(["--deep"] if deep else []), "--", str(path)]))
 
 

@@ -179,6 +179,21 @@ def test_a_head_known_from_elsewhere_finds_a_cut_off_record(make: MakeFile, tmp_
     assert f"not in the head {noted}" in caught.value.why
 
 
+@BOTH
+def test_p13_a_head_noted_earlier_is_held_by_a_record_that_has_grown_and_by_no_other(
+    make: MakeFile, tmp_path: Path
+) -> None:
+    chain = a_chain(8)
+    file = make(tmp_path / "grown", chain)
+    for noted in (verify.GENESIS, chain[0].head.hash, chain[4].head.hash, chain[-1].head.hash):
+        assert verify.verify_file(file, noted=noted).entries == 8
+    cut = make(tmp_path / "cut", chain[:4])
+    with pytest.raises(verify.Broken) as caught:
+        verify.verify_file(cut, noted=chain[4].head.hash)
+    assert caught.value.seq == 5
+    assert "cut off or replaced" in caught.value.why
+
+
 def test_a_part_of_a_record_verifies_after_the_hash_before_it(tmp_path: Path) -> None:
     chain = a_chain(8)
     part = jsonl(tmp_path / "part", chain[4:])

@@ -82,6 +82,8 @@ RECORD = a_chain(3)
         (["--deep"], 0),
         (["--head", RECORD[-1].head.hash], 0),
         (["--head", RECORD[1].head.hash], 1),
+        (["--noted", RECORD[1].head.hash], 0),
+        (["--noted", "2" * 64], 1),
         (["--after", "1" * 64], 1),
         (["--head", "short"], 2),
     ],
