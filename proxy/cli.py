@@ -101,9 +101,7 @@ def audit_verify(
         Path | None, typer.Argument(help="A store or an exported record; default: the configured data directory's.")
     ] = None,
     config: ConfigOption = None,
-    noted: Annotated[
-        str | None, typer.Option(help="A head noted earlier: it must hold it, and may have grown.")
-    ] = None,
+    noted: Annotated[str | None, typer.Option(help="A head noted earlier: the record must hold it.")] = None,
     head: Annotated[str | None, typer.Option(help="The hash it must end in.")] = None,
     after: Annotated[str | None, typer.Option(help="Of a part of a record: the hash that came before it.")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Check the canonical form of every entry as well.")] = False,
@@ -119,11 +117,8 @@ def audit_verify(
         except CannotStart as problem:
             fail(str(problem), 2)
         path = loaded.base / loaded.config.data_dir / "interlock.db"
-    asked = [
-        f"{name}={value}"
-        for name, value in (("--noted", noted), ("--head", head), ("--after", after))
-        if value is not None
-    ]
+    hashes = {"--noted": noted, "--head": head, "--after": after}
+    asked = [f"{name}={value}" for name, value in hashes.items() if value is not None]
     raise typer.Exit(verify([*asked, *(["--deep"] if deep else []), "--", str(path)]))
 
 
