@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,7 +204,8 @@ def running(limits: ServerLimits = LIMITS, **options: Any) -> Iterator[Running]:
         yield server
     finally:
         if not server.loop.is_closed():
-            with contextlib.suppress(RuntimeError):  # the test has already shut it down
+            # The test has already shut it down: its loop is closed, or is just ending and cancels what is left in it.
+            with contextlib.suppress(RuntimeError, CancelledError):
                 asyncio.run_coroutine_threadsafe(server.server.shutdown(0.1), server.loop).result(30)
         thread.join(10)
         assert not thread.is_alive()

@@ -257,6 +257,9 @@ async def test_p05_what_was_being_dispatched_is_in_doubt_after_sigkill_until_a_p
     assert house.dispatched("bank", name, **arguments) == 1
     await house.reviewer.resolve(doubt, "happened", "the bank says so")
     assert await house.reviewer.in_doubt(name, **arguments) == []
+    found = told(await call(house.url("bank"), name, **arguments))  # told once; that asking again does nothing again
+    assert (found["decision"], found["executed"]) == ("resolved", True)
+    assert house.dispatched("bank", name, **arguments) == 1
     answered = await call(house.url("bank"), name, how=HASTE, **arguments)  # and now it is a new call
     if name == "pay":
         assert told(answered)["decision"] == "require_approval"
