@@ -255,6 +255,7 @@ def test_keys_alone_are_enough(desktop: Page, served: Served) -> None:
     desktop.keyboard.press("Escape")
     desktop.keyboard.press("r")
     settled(served, ReviewState.REJECTED, first)
+    expect(desktop.get_by_text("your reason is recorded")).to_be_visible()
 
 
 def test_keys_are_letters_while_one_types(desktop: Page, served: Served) -> None:
