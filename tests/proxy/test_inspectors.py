@@ -353,21 +353,20 @@ async def test_p14_outputs_that_end_their_workers_do_not_keep_others_waiting() -
     await pool.close()
 
 
-async def test_a_worker_that_ends_before_it_is_asked_is_replaced_ever_more_slowly() -> None:
-    async def ends(end: socket.socket) -> None:
-        end.close()
+async def ends_at_once(end: socket.socket) -> None:
+    """A worker that is gone before it is asked."""
+    end.close()
 
-    pool, template = await pool_with(ends)
+
+async def test_a_worker_that_ends_before_it_is_asked_is_replaced_ever_more_slowly() -> None:
+    pool, template = await pool_with(ends_at_once)
     await asyncio.sleep(0.5)
     assert 2 <= template.forks <= 6
     await pool.close()
 
 
 async def test_nothing_is_forked_after_the_close() -> None:
-    async def ends(end: socket.socket) -> None:
-        end.close()
-
-    pool, template = await pool_with(ends)
+    pool, template = await pool_with(ends_at_once)
     await asyncio.sleep(0.1)
     await pool.close()
     forks = template.forks
