@@ -2,8 +2,8 @@
 
 Rules of this module:
 * A frame is a length and its bytes. Numbers survive exactly both ways.
-* Jobs are pickles: quick, and made by the gate alone, on a socket pair no other process has. What a worker reads may
-  hold plain data only all the same.
+* Jobs are pickles: quick, written no further than they may be long, and made by the gate alone, on a socket pair no
+  other process has. What a worker reads may hold plain data only all the same.
 * Answers are strict JSON: they come from the process that looks at hostile data, and reading them must never make the
   gate run, allocate or believe anything, even if that process were taken over.
 * A message that was not changed is not sent back.
@@ -42,9 +42,34 @@ class Job:
     schema: bytes
     message: Any
 
-    def frame(self) -> bytes:
-        """Raises: pickle.PicklingError, TypeError, RecursionError, for what is not JSON or far too deep."""
-        return pickle.dumps((self.rules, self.surface, self.schema, self.message), protocol=5)
+    def frame(self, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
+        """The job written, or as much of it as tells that it is too large.
+
+        Raises: FrameTooLarge; pickle.PicklingError, TypeError, RecursionError for what is not JSON or far too deep.
+        """
+        sink = _Sink(bytes_max)
+        pickle.Pickler(sink, protocol=5).dump((self.rules, self.surface, self.schema, self.message))
+        return sink.parts[0] if len(sink.parts) == 1 else b"".join(sink.parts)
+
+
+class FrameTooLarge(Exception):
+    """What was written so far is more than was allowed."""
+
+
+class _Sink:
+    """Where a pickle goes, piece by piece: a step of Python in between lets other threads run, and sees the size."""
+
+    __slots__ = ("_left", "parts")
+
+    def __init__(self, bytes_max: int) -> None:
+        self.parts: list[bytes] = []
+        self._left = bytes_max
+
+    def write(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            raise FrameTooLarge
+        self.parts.append(bytes(data))
 
 
 def rules_frame(rules: OutputRules) -> bytes:

@@ -5,8 +5,8 @@ Rules of this module:
   killed, an answer that cannot be read, or not started at all is QUARANTINE, with a sentence that says which.
 * Workers are our own processes on socket pairs, one job at a time each: one that dies takes one job with it, and is
   replaced at once (traps T24). A job past its deadline has its worker killed.
-* A large answer is read in another thread: the loop is never held up by one output.
-* Everything is bounded: size of a message, jobs waiting, time waiting, time at work, answers remembered.
+* A large message is written, and a large answer read, in another thread: the loop is never held up by one output.
+* Everything is bounded: size of a message, number and bytes of jobs waiting, time waiting and at work, answers kept.
 * Only ALLOW is remembered, by a keyed digest of exactly what was asked: an identical clean output is not sent again.
 * Nothing of the gate's environment reaches a worker: it may hold credentials, and workers read hostile data.
 """
@@ -27,7 +27,8 @@ import structlog
 
 from policies.model import JsonObject, OutputRules
 from proxy.config import Inspection as InspectionSettings
-from proxy.inspector_frames import LENGTH, Job, inspection_of, rules_frame
+from proxy.inspector_frames import LENGTH, FrameTooLarge, Job, inspection_of, rules_frame
+from proxy.inspector_queue import QueueFull, WaitingJobs
 from proxy.inspector_template import InspectorsDown, Template
 from proxy.inspector_worker import MEMORY_BYTES_MAX, WorkerSettings
 from proxy.tasks import spawn
@@ -38,7 +39,6 @@ __all__ = ["InspectorPool", "InspectorsDown"]
 
 log = structlog.get_logger("interlock.inspectors")
 
-WAITING_MAX = 256
 OFF_LOOP_BYTES_MIN = 256 * 1024
 REMEMBERED_MAX = 2_048
 RESTART_SEC_MAX = 5.0
@@ -88,7 +88,7 @@ class InspectorPool:
         self._template = Template(chosen, environment or {})
         self._idle: deque[_Worker] = deque()
         self._workers: set[_Worker] = set()
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: WaitingJobs[_Asked] = WaitingJobs()
         self._memory_key = random_bytes(32)
         self._remembered: OrderedDict[bytes, tuple[Finding, ...]] = OrderedDict()
         self._deaths_in_a_row = 0
@@ -112,8 +112,8 @@ class InspectorPool:
     async def close(self) -> None:
         """End the workers; whatever still waits is quarantined."""
         self._is_open = False
-        while self._waiting:
-            self._waiting.popleft().settle(_CLOSING)
+        while (asked := self._waiting.take()) is not None:
+            asked.settle(_CLOSING)
         for worker in list(self._workers):
             worker.end(_CLOSING)
         await self._template.close()
@@ -124,12 +124,12 @@ class InspectorPool:
         """What may come back of `message`. With `output_schema`, a redacted structuredContent must still fit it."""
         try:
             schema = b"" if output_schema is None else pickle.dumps(output_schema, protocol=5)
-            frame = Job(rules_frame(rules), surface.value, schema, message).frame()
+            job = Job(rules_frame(rules), surface.value, schema, message)
+            frame, memory = await self._written(job, self._settings.output_bytes_max + len(schema))
+        except FrameTooLarge:
+            return _held(f"the message is larger than {self._settings.output_bytes_max} bytes")
         except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
             return _held("the message cannot be handed to an inspector")
-        if len(frame) > self._settings.output_bytes_max + len(schema):
-            return _held(f"the message is larger than {self._settings.output_bytes_max} bytes")
-        memory = blake2b(frame, key=self._memory_key, digest_size=16).digest()
         known = self._remembered.get(memory)
         if known is not None:
             self._remembered.move_to_end(memory)
@@ -148,29 +148,41 @@ class InspectorPool:
             self._remember(memory, inspection.findings)
         return inspection
 
+    async def _written(self, job: Job, bytes_max: int) -> tuple[bytes, bytes]:
+        """Its frame and its digest. Raises as `Job.frame`."""
+        try:
+            return self._with_digest(job, min(bytes_max, OFF_LOOP_BYTES_MIN))
+        except FrameTooLarge:
+            if bytes_max <= OFF_LOOP_BYTES_MIN:
+                raise
+            return await asyncio.to_thread(self._with_digest, job, bytes_max)
+
+    def _with_digest(self, job: Job, bytes_max: int) -> tuple[bytes, bytes]:
+        frame = job.frame(bytes_max)
+        return frame, blake2b(frame, key=self._memory_key, digest_size=16).digest()
+
     async def _ask(self, frame: bytes) -> bytes | str:
         if not self._is_open:
             return "inspection is not running"
-        if len(self._waiting) >= WAITING_MAX:
-            return f"more than {WAITING_MAX} outputs are waiting to be inspected"
         loop = asyncio.get_running_loop()
         asked = _Asked(frame, loop.create_future())
         if self._idle:
             self._idle.popleft().take(asked)
         else:
-            self._waiting.append(asked)
+            try:
+                self._waiting.add(asked)
+            except QueueFull as full:
+                return str(full)
             asked.patience = loop.call_later(self._settings.deadline_sec, self._give_up, asked)
         try:
             return await asked.answer
         except asyncio.CancelledError:
-            if asked in self._waiting:  # whoever asked has left: no place is kept
-                self._waiting.remove(asked)
+            if self._waiting.remove(asked):  # whoever asked has left: no place is kept
                 asked.settle(_CLOSING)
             raise
 
     def _give_up(self, asked: _Asked) -> None:
-        if asked in self._waiting:
-            self._waiting.remove(asked)
+        if self._waiting.remove(asked):
             asked.settle(f"no inspector was free for {self._settings.deadline_sec:g} s")
 
     def _remember(self, memory: bytes, findings: tuple[Finding, ...]) -> None:
@@ -203,8 +215,7 @@ class InspectorPool:
 
     def is_free(self, worker: _Worker) -> None:
         """A worker can take a job: the one that has waited longest and is still wanted."""
-        while self._waiting:
-            asked = self._waiting.popleft()
+        while (asked := self._waiting.take()) is not None:
             if not asked.answer.done():
                 worker.take(asked)
                 return

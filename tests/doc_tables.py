@@ -53,7 +53,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
     "Tool servers": {
         "proxy.upstreams.http.HttpLimits.connect_sec_max": "seconds to resolve and connect; then: not sent",
         "proxy.upstreams.http.HttpLimits.total_sec_max": "seconds for a whole answer; then: broken",
-        "proxy.upstreams.http.HttpLimits.connections_max": "connections to one server; more: wait for one",
+        "proxy.upstreams.http.HttpLimits.connections_max": "connections to one server, streams apart; more: wait",
+        "proxy.upstreams.interim.INTERIM_ANSWERS_MAX": "interim answers (1xx) before an answer; more: broken",
         "proxy.upstreams.http.HttpLimits.head_bytes_max": "bytes of an answer's head; more: broken",
         "proxy.upstreams.http.HttpLimits.body_bytes_max": "bytes of an answer, decoded; more: broken",
         "proxy.upstreams.http.HttpLimits.stream_bytes_max": "bytes of an answering stream; more: broken",
@@ -131,7 +132,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "policies.input_schema.DEPTH_MAX": "levels of a schema looked at for it",
     },
     "Inspection": {
-        "proxy.inspectors.WAITING_MAX": "outputs that wait for a worker; more: quarantined",
+        "proxy.inspector_queue.WAITING_MAX": "outputs that wait for a worker; more: quarantined",
+        "proxy.inspector_queue.WAITING_BYTES_MAX": "bytes of them; more: quarantined",
         "proxy.inspectors.REMEMBERED_MAX": "clean outputs remembered by their digest; the oldest go",
         "proxy.inspectors.RESTART_SEC_MAX": "seconds between attempts to start a worker",
         "proxy.inspector_worker.MEMORY_BYTES_MAX": "bytes of a worker's memory; more: it ends (quarantined)",

@@ -1,8 +1,8 @@
 """Places for streams that last: each holds a connection to the tool server for as long as its agent likes.
 
 Rules of this module:
-* So many for one agent at one server, and for all agents at one server: fewer than the connections that the gate keeps
-  to a server, so that whoever holds streams cannot keep others from listing or calling its tools (P14).
+* So many for one agent at one server, and for all agents at one server: fewer than the connections that the gate has
+  for a server's streams, which are not those for calls: streams keep nobody from calling its tools (P14).
 * Past the limit the answer is quick; calls go on without the stream.
 """
 

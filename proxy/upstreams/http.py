@@ -4,6 +4,7 @@ Rules of this module:
 * One dispatch (traps T1): no retries, also where HTTP would allow them; a broken connection is told, never mended.
 * `Sent` is set by a trace of the client before the first byte of the head is written, never by an exception (T2).
 * Pooled connections idle for at most `pool_idle_sec`; `reuse_connection=False` takes a fresh one that closes (T3).
+* Streams that only listen have connections of their own number: whoever holds them keeps no call waiting (P14).
 * No redirects, no proxies or credentials from the environment, no cookies, no decompression unasked (T4).
 * The host is resolved here, judged (addresses.py), and pinned until a connection to it fails; TLS is always verified.
 * An answer that is no answer (no JSON-RPC, another media type, a redirect, 5xx without a JSON-RPC error) is
@@ -17,8 +18,10 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import aiohttp
 import structlog
@@ -29,6 +32,7 @@ from proxy.tasks import spawn
 from proxy.upstreams import http_rules
 from proxy.upstreams.address_rule import AddressRefused, Network
 from proxy.upstreams.base import INVENTORY_AGENT, Incoming, Reply, Sent, UpstreamFailed
+from proxy.upstreams.interim import Counted
 from proxy.upstreams.pinning import PinnedAddresses, rule_of
 from proxy.upstreams.reading import EventReader, Malformed, error_body, whole_answer
 from proxy.wire import body, strict_json
@@ -60,6 +64,12 @@ class HttpLimits:
         return strict_json.JsonLimits(self.body_bytes_max, self.json_depth_max, self.json_keys_max)
 
 
+class _On(Enum):
+    """The connections a request goes on: kept and used again, new and closed afterwards, or a stream's own, new too."""
+
+    POOLED, FRESH, LASTING = range(3)
+
+
 class HttpUpstream:
     """`proxy.upstreams.base.Upstream` over Streamable HTTP. Its sockets are opened at the first request.
 
@@ -85,8 +95,7 @@ class HttpUpstream:
         self._tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
         rule = rule_of(url, resolves_to, forbidden)
         self._addresses = PinnedAddresses(rule, resolve_sec_max=self._limits.connect_sec_max)
-        self._pooled: aiohttp.ClientSession | None = None
-        self._fresh: aiohttp.ClientSession | None = None
+        self._clients: dict[_On, aiohttp.ClientSession] = {}
         self._was_away = False
         self._is_closed = False
 
@@ -107,14 +116,15 @@ class HttpUpstream:
             raise self._failed(f"the message cannot be written as JSON: {error}", sent=False) from error
         is_request = "method" in message and "id" in message
         head = self._head(headers, f"{JSON}, {EVENTS}", session) | {"content-type": JSON}
-        response = await self._send("POST", head, data, sent, reuse_connection)
+        listens = message.get("method") == _LISTEN
+        on = _On.LASTING if listens else _On.POOLED if reuse_connection else _On.FRESH
+        response = await self._send("POST", head, data, sent, on)
         if response.status == 404 and session is not None and agent != INVENTORY_AGENT:
             self._on_change(self.name)  # it has forgotten the session: it was restarted, perhaps as another version
         try:
             if not is_request:
                 return await self._accepted(response)
             if response.status == 200 and _media_type(response) == EVENTS:
-                listens = message["method"] == _LISTEN
                 return self._stream(response, message["id"], is_endless=listens)
             return await self._whole(response)
         except BaseException:
@@ -123,7 +133,7 @@ class HttpUpstream:
 
     async def get(self, *, headers: Mapping[str, str], session: str | None, agent: str) -> Reply:  # noqa: ARG002 - port
         """Open the stream of what the server says unasked. Raises: UpstreamFailed."""
-        response = await self._send("GET", self._head(headers, EVENTS, session), None, Sent(), reuse_connection=True)
+        response = await self._send("GET", self._head(headers, EVENTS, session), None, Sent(), _On.LASTING)
         try:
             if response.status == 200 and _media_type(response) == EVENTS:
                 return self._stream(response, None, is_endless=True)
@@ -137,7 +147,7 @@ class HttpUpstream:
     async def delete(self, *, headers: Mapping[str, str], session: str, agent: str) -> Reply:  # noqa: ARG002 - port
         """End a session. Raises: UpstreamFailed."""
         head = self._head(headers, f"{JSON}, {EVENTS}", session)
-        response = await self._send("DELETE", head, None, Sent(), reuse_connection=True)
+        response = await self._send("DELETE", head, None, Sent(), _On.POOLED)
         try:
             return await self._accepted(response)
         except BaseException:
@@ -147,9 +157,8 @@ class HttpUpstream:
     async def close(self) -> None:
         """Close every connection."""
         self._is_closed = True
-        for session in (self._pooled, self._fresh):
-            if session is not None:
-                await session.close()
+        for client in self._clients.values():
+            await client.close()
 
     # Sending.
 
@@ -160,7 +169,7 @@ class HttpUpstream:
             raise self._failed(str(error), sent=False) from error
 
     async def _send(
-        self, method: str, head: Mapping[str, str], data: bytes | None, sent: Sent, reuse_connection: bool
+        self, method: str, head: Mapping[str, str], data: bytes | None, sent: Sent, on: _On
     ) -> aiohttp.ClientResponse:
         """One request, up to the head of its answer. Raises: UpstreamFailed."""
         try:
@@ -173,7 +182,7 @@ class HttpUpstream:
         limits = self._limits
         try:
             async with asyncio.timeout(limits.connect_sec_max + limits.silence_sec_max):
-                response = await self._client(reuse_connection).request(
+                response = await self._client(on).request(
                     method, self._url, headers=head, data=data, allow_redirects=False, trace_request_ctx=sent
                 )
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
@@ -187,12 +196,10 @@ class HttpUpstream:
             self._on_change(self.name)
         return response
 
-    def _client(self, reuse_connection: bool) -> aiohttp.ClientSession:
-        if reuse_connection:
-            self._pooled = self._pooled or self._new_client(force_close=False)
-            return self._pooled
-        self._fresh = self._fresh or self._new_client(force_close=True)
-        return self._fresh
+    def _client(self, on: _On) -> aiohttp.ClientSession:
+        if on not in self._clients:
+            self._clients[on] = self._new_client(force_close=on is not _On.POOLED)
+        return self._clients[on]
 
     def _new_client(self, *, force_close: bool) -> aiohttp.ClientSession:
         limits, trace = self._limits, aiohttp.TraceConfig()
@@ -207,6 +214,7 @@ class HttpUpstream:
         )
         client = aiohttp.ClientSession(
             connector=connector,
+            response_class=_Answer,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -339,6 +347,13 @@ class HttpUpstream:
 
     def _failed(self, why: str, *, sent: bool) -> UpstreamFailed:
         return UpstreamFailed(f"{self.name}: {why}", sent=sent)
+
+
+class _Answer(aiohttp.ClientResponse):
+    """An answer before which a server may send few interim ones."""
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        return await super().start(cast(aiohttp.connector.Connection, Counted(connection)))
 
 
 class _Resolver(AbstractResolver):

@@ -2,7 +2,8 @@
 
 Rules of this module:
 * A stream carries ids only; the page fetches what it shows, with its own login, so a stream leaks nothing.
-* Streams are counted, in all and per session; past the limit the page falls back to asking now and then (P14).
+* Streams are counted, in all and per session; past the limit the page falls back to asking now and then (P14). A place
+  is taken in one step with looking whether there is one, and given back when the answer has ended, however it ends.
 * A stream ends when its session does: that is looked at with every change and every `stream_check_sec`.
 """
 
@@ -17,6 +18,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from review.console.visits import BROWSER, Console, error_data, json_answer, logged_in
 from review.ports import StoreDown
@@ -34,27 +36,38 @@ def routes(console: Console) -> list[BaseRoute]:
             data = error_data("too_many_streams", "Too many open pages: this one asks now and then instead.")
             return json_answer(data, HTTPStatus.SERVICE_UNAVAILABLE)
         token = request.cookies[settings.cookie]
-        return EventSourceResponse(_changes(console, token, session, streams), ping=int(settings.stream_check_sec))
+        streams[session] += 1
+        return _Counted(_changes(console, token), streams, session, ping=int(settings.stream_check_sec))
 
     return [Route("/events", events, methods=["GET"])]
 
 
-async def _changes(console: Console, token: str, session: str, streams: Counter[str]) -> AsyncIterator[ServerSentEvent]:
-    streams[session] += 1
-    try:
-        async with console.live.subscribe() as changes:
-            # Said at once, so that a page that had lost its stream looks again.
-            yield ServerSentEvent(event="changed", data="*", retry=2_000)
-            while (change := await _next(changes, console.settings.stream_check_sec)) is not None:
-                if not await _is_logged_in(console, token):
-                    yield ServerSentEvent(event="over", data="logged out")
-                    return
-                if change:
-                    yield ServerSentEvent(event="changed", data=change)
-    finally:
-        streams[session] -= 1
-        if streams[session] <= 0:
-            del streams[session]
+class _Counted(EventSourceResponse):
+    """A stream that holds a place, from before it is sent until it has ended."""
+
+    def __init__(self, changes: AsyncIterator[ServerSentEvent], streams: Counter[str], session: str, *, ping: int):
+        super().__init__(changes, ping=ping)
+        self._streams, self._session = streams, session
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams[self._session] -= 1
+            if self._streams[self._session] <= 0:
+                del self._streams[self._session]
+
+
+async def _changes(console: Console, token: str) -> AsyncIterator[ServerSentEvent]:
+    async with console.live.subscribe() as changes:
+        # Said at once, so that a page that had lost its stream looks again.
+        yield ServerSentEvent(event="changed", data="*", retry=2_000)
+        while (change := await _next(changes, console.settings.stream_check_sec)) is not None:
+            if not await _is_logged_in(console, token):
+                yield ServerSentEvent(event="over", data="logged out")
+                return
+            if change:
+                yield ServerSentEvent(event="changed", data=change)
 
 
 async def _next(changes: AsyncIterator[str], wait_sec: float) -> str | None:

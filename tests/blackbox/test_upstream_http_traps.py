@@ -52,7 +52,7 @@ async def test_t01_one_dispatch_when_a_reused_connection_dies(
     assert failed.value.sent
     await asyncio.sleep(0.05)
     assert server.verbs() == ["POST", verb]
-    assert server.connections == 1
+    assert server.connections == (2 if verb == "GET" else 1)  # a stream's connection is its own
 
 
 async def test_t01_one_dispatch_when_a_fresh_connection_dies(server: CountingServer, connect: Connect) -> None:
@@ -131,6 +131,32 @@ async def test_a_server_that_stays_silent_fails_as_sent_after_the_limit(
     server.always(counting.never_answer)
     failed = await failure(connect(server, limits={"silence_sec_max": 0.1, "connect_sec_max": 0.1}))
     assert failed.sent
+
+
+@pytest.mark.parametrize(("interim", "is_answered"), [(31, True), (32, True), (33, False)])
+async def test_p14_interim_answers_are_counted_and_past_the_limit_the_answer_is_broken(
+    server: CountingServer, connect: Connect, interim: int, is_answered: bool
+) -> None:
+    async def dawdle(request: Recorded, wire: Wire) -> None:
+        await wire.raw(b"HTTP/1.1 103 Early Hints\r\n\r\n" * interim)
+        await wire.json(text_result(request.message["id"]))
+
+    server.then(dawdle)
+    if is_answered:
+        assert (await post(connect(server))).status == 200
+    else:
+        failed = await failure(connect(server))
+        assert (failed.sent, failed.why) == (True, "tool: no answer: it sent more than 32 interim answers")
+
+
+async def test_p14_streams_that_only_listen_keep_no_call_waiting(server: CountingServer, connect: Connect) -> None:
+    upstream = connect(server, limits={"connections_max": 1, "connect_sec_max": 1})
+    server.then(counting.events(end=False), method="GET")
+    stream = await upstream.get(headers={}, session=None, agent="ada")
+    assert (await post(upstream)).status == 200
+    assert (await post(upstream, reuse=False)).status == 200
+    assert stream.close is not None
+    await stream.close()
 
 
 # ---- T3: stale connections -------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.model import Do, FieldRule, OutputRules, SameRule
-from proxy.inspector_frames import Job, answer_frame, inspection_of, read_frame, rules_frame, rules_of
+from proxy.inspector_frames import FrameTooLarge, Job, answer_frame, inspection_of, read_frame, rules_frame, rules_of
 from proxy.wire import strict_json
 from redaction.model import Finding, Inspection, Outcome, Redaction
 
@@ -132,3 +132,11 @@ def test_what_is_no_data_cannot_be_sent() -> None:
         deep = [deep]
     with pytest.raises(RecursionError):
         Job(b"", "result", b"", deep).frame()
+
+
+def test_p14_a_frame_is_written_no_further_than_it_may_be_long() -> None:
+    job = Job(b"rules", "result", b"", {"text": "x" * 300_000})
+    frame = job.frame()
+    assert job.frame(len(frame)) == job.frame(len(frame) + 1) == frame
+    with pytest.raises(FrameTooLarge):
+        job.frame(len(frame) - 1)

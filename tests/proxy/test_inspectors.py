@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from policies.model import Do, OutputRules
-from proxy import inspectors
+from proxy import inspector_queue, inspectors
 from proxy.config import Inspection as Settings
 from proxy.inspector_frames import LENGTH, answer_frame, inspection_of
 from proxy.inspectors import InspectorPool, InspectorsDown
@@ -229,7 +229,7 @@ async def test_p08_a_worker_that_is_too_slow_is_killed_and_replaced() -> None:
 
 
 async def test_p14_jobs_wait_no_longer_than_the_deadline_and_not_in_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspectors, "WAITING_MAX", 1)
+    monkeypatch.setattr(inspector_queue, "WAITING_MAX", 1)
 
     async def hang(end: socket.socket) -> None:
         with end:
@@ -317,7 +317,7 @@ async def test_a_job_whose_asker_has_left_is_not_given_to_the_next() -> None:
 
 
 async def test_p14_those_who_have_left_take_no_place_among_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspectors, "WAITING_MAX", 1)
+    monkeypatch.setattr(inspector_queue, "WAITING_MAX", 1)
     go = asyncio.Event()
 
     async def behave(end: socket.socket) -> None:
@@ -413,3 +413,21 @@ async def test_closing_quarantines_what_is_at_work_and_what_waits() -> None:
     await pool.close()
     assert [(await one).why for one in asked] == ["inspection is being closed"] * 2
     assert pool.worker_ids == frozenset()
+
+
+async def test_p14_a_large_message_is_written_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspectors, "OFF_LOOP_BYTES_MIN", 1000)
+    where: list[bool] = []
+
+    class Noted(inspectors.Job):
+        def frame(self, bytes_max: int = 0) -> bytes:
+            frame = super().frame(bytes_max)
+            where.append(threading.current_thread() is threading.main_thread())
+            return frame
+
+    monkeypatch.setattr(inspectors, "Job", Noted)
+    pool, _ = await pool_with(answering([ALLOWED, ALLOWED]))
+    for size in (10, 5_000):
+        assert (await ask(pool, {"text": "x" * size})).outcome is Outcome.ALLOW
+    assert where == [True, False]
+    await pool.close()

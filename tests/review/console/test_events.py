@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from review.console.settings import ConsoleSettings
@@ -109,6 +109,15 @@ async def test_p14_streams_are_counted_and_the_count_goes_down_again() -> None:
             assert second.status == 503
     async with opened(house, cookie) as third:
         assert "event: changed" in await third.next()
+
+
+async def test_p14_pages_that_open_at_once_cannot_pass_the_limit_together() -> None:
+    house = House(settings=ConsoleSettings(streams_max=3))
+    cookie = await _cookie(house)
+    async with AsyncExitStack() as open_pages:
+        pages = [await open_pages.enter_async_context(opened(house, cookie)) for _ in range(5)]
+        said = [await page.next() for page in pages]
+    assert [page.status for page in pages].count(200) == sum("event: changed" in one for one in said) == 3
 
 
 async def test_shutting_down_ends_every_stream(house: House) -> None:
