@@ -53,7 +53,7 @@ def merge_approvals(voices: Sequence[Voice], labels: Classification) -> Approval
         on_timeout=on_timeout,
         escalate_to=next((approval.escalate_to for approval in wanted if approval.escalate_to), None),
         grant_expires_sec=min(approval.grant_expires_sec for approval in wanted),
-        undo_sec=max(approval.undo_sec for approval in wanted),
+        undo_sec=max((sec for approval in wanted if (sec := approval.undo_sec) is not None), default=None),
         require_comment=any(approval.require_comment for approval in wanted),
         four_eyes=any(approval.four_eyes for approval in wanted),
         on_disconnect_execute=executes_alone,

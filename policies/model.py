@@ -122,7 +122,8 @@ class Classification:
 class Approval:
     """How a review is to be held; the merged demand of every rule that asked (SEMANTICS §1.6).
 
-    `teams` must each be satisfied by `quorum[team]` reviewers. Times are seconds.
+    `teams` must each be satisfied by `quorum[team]` reviewers. Times are seconds. `undo_sec` None: the rules do not
+    say, and the reviewers' side takes its own default for the call's tier.
     """
 
     teams: tuple[str, ...] = ()
@@ -131,7 +132,7 @@ class Approval:
     on_timeout: OnTimeout = OnTimeout.DENY
     escalate_to: str | None = None
     grant_expires_sec: int = 3_600
-    undo_sec: int = 0
+    undo_sec: int | None = None
     require_comment: bool = False
     four_eyes: bool = False
     on_disconnect_execute: bool = False

@@ -67,7 +67,7 @@ def read_approval(node: Node) -> Approval:
         on_timeout=on_timeout or defaults.on_timeout,
         escalate_to=escalate_to,
         grant_expires_sec=seconds("grant_expires_sec", 1, GRANT_EXPIRES_SEC_MAX, defaults.grant_expires_sec),
-        undo_sec=seconds("undo_sec", 0, UNDO_SEC_MAX, defaults.undo_sec),
+        undo_sec=children["undo_sec"].whole(0, UNDO_SEC_MAX) if "undo_sec" in children else None,
         require_comment=truth("require_comment"),
         four_eyes=truth("four_eyes"),
         on_disconnect_execute=on_disconnect is OnDisconnect.EXECUTE,

@@ -57,7 +57,7 @@ from redaction.detectors.base import DEFAULT_KINDS
 from redaction.detectors.secret_rules import SECRET_KINDS
 from review.console import app as console
 from review.console.settings import ConsoleSettings
-from review.desk import Desk
+from review.desk import Desk, InboxSettings
 from review.identity import Accounts
 from review.inbox import Inbox
 from review.live import Pages
@@ -255,6 +255,7 @@ class App:
             nonce=self.ids.nonce,
             commit=functools.partial(commit, self.keys.commit),
             inventory=SeenTools(self.inventory),
+            settings=InboxSettings(undo_sec={str(tier): sec for tier, sec in self.config.reviewing.undo_sec.items()}),
         )
         self.inbox = Inbox(desk)
         return console.build(
@@ -281,10 +282,14 @@ class App:
         self._ticking.append(spawn(work, name=name))  # type: ignore[arg-type]
 
     async def _expire(self) -> None:
+        """A held call goes when its undo window passes, not at the next tick: the rest ends at what is due first."""
+        rest_sec = 0.0
         while True:
-            await asyncio.sleep(EXPIRY_TICK_SEC)
+            await asyncio.sleep(rest_sec)
+            rest_sec = EXPIRY_TICK_SEC
             try:
                 await self.inbox.expire_due(self.clock())
+                rest_sec = await self.inbox.rest_sec(self.clock(), at_most=EXPIRY_TICK_SEC)
             except StoreDown as down:  # nothing expires while nothing can be recorded; look again at the next tick
                 log.error("expiry_waits", why=str(down))
 

@@ -196,6 +196,18 @@ def approvals_reject(
     raise typer.Exit(run("reject", url, review=review, comment=reason))
 
 
+@approvals_cli.command("undo")
+def approvals_undo(
+    review: Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")],
+    comment: Annotated[str, typer.Option("--comment", "-m")] = "",
+    url: UrlOption = REVIEW_URL,
+) -> None:
+    """Take an approval back before its call is sent."""
+    from proxy.reviewer_cli import run
+
+    raise typer.Exit(run("undo", url, review=review, comment=comment))
+
+
 def main() -> None:
     """The console script, after `interlock.py` has checked who owns our package names."""
     cli()

@@ -222,6 +222,20 @@ class Parking(Part):
     """Connections held open at once."""
 
 
+type Tier = Literal["low", "medium", "high", "unrated"]
+
+
+def _usual_undo() -> dict[Tier, int]:
+    return {"medium": 5, "high": 5, "unrated": 5}
+
+
+class Reviewing(Part):
+    """How people's decisions are taken."""
+
+    undo_sec: dict[Tier, Annotated[int, Field(ge=0, le=3600)]] = Field(default_factory=_usual_undo)
+    """Tier -> how long an approved call is held, so that the approval can be taken back; 0 for a tier not named."""
+
+
 class Inspection(Part):
     """Looking through what tools return before the agent sees it."""
 
@@ -291,6 +305,8 @@ class Config(Part):
     """Agents without keys."""
     parking: Parking = Field(default_factory=Parking)
     """Holding requests while people decide."""
+    reviewing: Reviewing = Field(default_factory=Reviewing)
+    """How people's decisions are taken."""
     inspection: Inspection = Field(default_factory=Inspection)
     """Looking through what tools return."""
     limits: Limits = Field(default_factory=Limits)

@@ -75,6 +75,9 @@ def _list(client: ReviewerClient, options: dict[str, Any]) -> int:
     now = time.time()  # noqa: TID251 - a terminal's own clock, for showing time left
     for row in rows:
         print(_row(row["review"], row["call"], now))
+    for row in queue.get("undoable", ()):
+        begin = f"{_in_line(row['call']['agent'])} → {_what(row['call'])}"
+        print(f"{_spoken(row['review'])}  approved     {begin}  {_arguments(row['call'])}  [not sent yet]")
     for call in queue["in_doubt"]:
         print(f"{_spoken(call)}  in doubt     {_in_line(call['agent'])} → {_what(call)}")
     return 0
@@ -207,9 +210,18 @@ def _reject(client: ReviewerClient, options: dict[str, Any]) -> int:
     return _told(client.act("reject", shown, comment=options["comment"]))
 
 
+def _undo(client: ReviewerClient, options: dict[str, Any]) -> int:
+    """Take an approval back. Exactly one of this and sending happens; the answer says which."""
+    shown = client.show(_whole_id(client, options["review"]))
+    return _told(client.act("undo", shown, comment=options["comment"]))
+
+
 def _told(acted: JsonObject) -> int:
     needed = f" ({acted['agree']} of {acted['needed']} agree)" if acted["needed"] > 1 else ""
     print(f"{acted['state']}{needed}: call {acted['call_id']}")
+    if acted.get("undo_until"):
+        left = max(0, round(acted["undo_until"] - time.time()))  # noqa: TID251 - a terminal's own clock
+        print(f"It goes in {left} s. To take it back: interlock approvals undo {acted['review_id'][-SPOKEN_LENGTH:]}")
     return 0
 
 
@@ -233,4 +245,5 @@ _VERBS: dict[str, Callable[[ReviewerClient, dict[str, Any]], int]] = {
     "show": _show,
     "approve": _approve,
     "reject": _reject,
+    "undo": _undo,
 }

@@ -9,23 +9,32 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from audit.entry import EntryDraft, EntryKind
-from review import agreement, exact
+from policies.model import Approval, JsonObject
+from review import agreement, decisions, exact
 from review.binding import binding_of
 from review.model import CallRecord, Reviewer, ReviewRecord, ReviewState, Verdict, Vote
 from review.ports import Bell, Change, ChangeLost, Commit, Inventory, Judge, People, Records, RowChange
 from review.refusals import Conflict, NotAllowed, NotFound, RefusalCode, Unacceptable
 
+UNRATED = "unrated"
+"""The tier of a call that nothing rates."""
+
 
 @dataclass(frozen=True, slots=True)
 class InboxSettings:
-    """`escalation_default` is asked when a rule that escalates names no team; after it, the admins."""
+    """`escalation_default` is asked when a rule that escalates names no team; after it, the admins.
+
+    `undo_sec` is how long an approved call is held where its rules do not say: by tier (`low`, `medium`, `high`,
+    `unrated`), 0 for a tier that is not named.
+    """
 
     claim_sec: int = 300
+    undo_sec: Mapping[str, int] = field(default_factory=dict)
     comment_chars_max: int = 4_000
     escalation_default: str | None = None
 
@@ -63,6 +72,7 @@ class Acted:
     state: ReviewState
     given: int = 0
     wanted: int = 0
+    undo_until: float | None = None  # until then an approved call is held, and the approval can surely be taken back
 
 
 async def load(desk: Desk, review_id: str) -> tuple[ReviewRecord, CallRecord]:
@@ -80,6 +90,14 @@ async def as_now(desk: Desk, reviewer: Reviewer) -> Reviewer:
     if now is None:
         raise NotAllowed(RefusalCode.ROLE, "This account no longer exists or is disabled.")
     return replace(now, login=reviewer.login)
+
+
+def undo_sec(desk: Desk, approval: Approval, decision: JsonObject) -> int:
+    """How long a call is held once it is approved: what its rules say, else the default for its tier."""
+    if approval.undo_sec is not None:
+        return approval.undo_sec
+    risk = decisions.risk_of(decision)
+    return desk.settings.undo_sec.get(risk.value if risk is not None else UNRATED, 0)
 
 
 def check_seen(review: ReviewRecord, seen: Seen) -> None:
@@ -184,11 +202,13 @@ class Act:
         rows: Sequence[RowChange],
         entries: Sequence[EntryDraft],
         tally: agreement.Tally | None = None,
+        *,
+        undo_until: float | None = None,
     ) -> Acted:
         """Raises: Conflict, StoreDown."""
         await write(desk, Change(rows=tuple(rows), entries=tuple(entries)), self.call.id)
         given, wanted = (tally.given, tally.wanted) if tally is not None else (0, 0)
-        return Acted(call_id=self.call.id, review_id=self.review.id, state=state, given=given, wanted=wanted)
+        return Acted(self.call.id, self.review.id, state, given=given, wanted=wanted, undo_until=undo_until)
 
 
 def commit_outcome(desk: Desk, call: CallRecord) -> str:

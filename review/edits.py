@@ -31,6 +31,7 @@ from review.desk import (
     check_open,
     check_seen,
     load,
+    undo_sec,
 )
 from review.lifecycle import ReviewEvent, after, states_allowing
 from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Verdict
@@ -73,15 +74,17 @@ async def edit(
     act = Act(review, call, reviewer, Verdict.EDIT, seen, said, now)
     tally = agreement.tally(new.review, [reviewer] if new.editor_counts else [])
     parked = after(review.state, ReviewEvent.EDITED)
-    state, fields = parked, {"claimed_by": None, "claimed_until": None}
+    state: ReviewState = parked
+    fields: dict[str, Any] = {"claimed_by": None, "claimed_until": None}
     if new.editor_counts:
-        state, fields = settle(parked, new.review.approval, act, is_met=tally.is_met, at_once=new.is_allowed)
+        held_sec = undo_sec(desk, new.review.approval, new.call.decision)
+        state, fields = settle(parked, new.review.approval, act, held_sec, is_met=tally.is_met, at_once=new.is_allowed)
     rows = _rows(act, new, state, fields)
     facts = _facts(desk, call, new)
     entries = [act.entry(EntryKind.REVIEW_EDITED, state, given=tally.given, wanted=tally.wanted, **facts)]
     if state not in (ReviewState.PARKED, ReviewState.APPROVING):
         entries.append(act.entry(EntryKind.REVIEW_SETTLED, state, binding=new.review.binding))
-    return await act.commit(desk, state, rows, entries, tally)
+    return await act.commit(desk, state, rows, entries, tally, undo_until=fields.get("undo_until"))
 
 
 async def preview(desk: Desk, review_id: str, reviewer: Reviewer, arguments: JsonObject) -> Rewritten:

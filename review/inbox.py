@@ -144,6 +144,11 @@ class Inbox:
         """For the gate's own ticker, not for people. Raises: StoreDown."""
         return await expiry.expire_due(self._desk, now)
 
+    async def rest_sec(self, now: float, *, at_most: float) -> float:
+        """How long the ticker may rest until something is due. Raises: StoreDown."""
+        due_at = await self._desk.records.next_due(now)
+        return at_most if due_at is None else min(at_most, due_at - now)
+
 
 _UNDOABLE = states_allowing(ReviewEvent.UNDONE)
 _RISK_ORDER = {Risk.HIGH: 0, None: 1, Risk.MEDIUM: 2, Risk.LOW: 3}

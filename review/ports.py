@@ -132,10 +132,13 @@ class Records(Protocol):
     async def due_reviews(self, now: float, *, limit: int = 500) -> Sequence[ReviewRecord]:
         """Open reviews past `expires_at`, approved ones past `undo_until`, spendable ones past `grant_expires_at`."""
 
+    async def next_due(self, after: float) -> float | None:
+        """The first time later than `after` at which a review is due."""
+
     async def calls_in(self, states: Sequence[CallState], *, limit: int = 500) -> Sequence[CallRecord]: ...
 
     async def latest_by_key(self, repeat_key: str, *, since: float) -> Sequence[CallRecord]:
-        """Calls with this repeat key created or changed since, newest first."""
+        """Calls with this repeat key created or changed since, and those not over, however old; newest first."""
 
     async def unsettled(self, *, since: float) -> Sequence[tuple[str, str]]:
         """(repeat key, call id), oldest first, of calls an identical one may have to answer to.

@@ -28,6 +28,7 @@ from review.desk import (
     check_seen,
     load,
     recount,
+    undo_sec,
 )
 from review.lifecycle import ReviewEvent, follow, states_allowing
 from review.model import CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Verdict
@@ -57,7 +58,8 @@ async def approve(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, co
     said = check_comment(desk, comment, needed=review.approval.require_comment)
     act = Act(review, call, reviewer, Verdict.APPROVE, seen, said, now)
     tally = await recount(desk, review, call, votes, and_now=reviewer)
-    state, fields = settle(review.state, review.approval, act, is_met=tally.is_met)
+    held_sec = undo_sec(desk, review.approval, call.decision)
+    state, fields = settle(review.state, review.approval, act, held_sec, is_met=tally.is_met)
     rows: list[RowChange] = [
         MoveReview(review.id, frozenset({review.state}), state, fields, review.version),
         InsertVote(act.vote(team=_team_stood_for(before, tally))),
@@ -65,18 +67,18 @@ async def approve(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, co
     entries = [act.entry(EntryKind.REVIEW_VOTED, state, given=tally.given, wanted=tally.wanted)]
     if tally.is_met:
         entries.append(act.entry(EntryKind.REVIEW_SETTLED, state, binding=review.binding, **_terms(fields)))
-    return await act.commit(desk, state, rows, entries, tally)
+    return await act.commit(desk, state, rows, entries, tally, undo_until=fields.get("undo_until"))
 
 
 def settle(
-    state: ReviewState, approval: Approval, act: Act, *, is_met: bool, at_once: bool = False
+    state: ReviewState, approval: Approval, act: Act, held_sec: int, *, is_met: bool, at_once: bool = False
 ) -> tuple[ReviewState, dict[str, Any]]:
-    """The state after one more person agrees, and the fields to set with it."""
+    """The state after one more person agrees, and the fields to set with it. `held_sec` is the undo window."""
     if not (is_met or at_once):
         return follow(state, ReviewEvent.VOTED), _UNCLAIMED
-    has_window = approval.undo_sec > 0
+    has_window = held_sec > 0
     events = (ReviewEvent.AGREED,) if has_window else (ReviewEvent.AGREED, ReviewEvent.UNDO_PASSED)
-    undo_until = act.at + approval.undo_sec
+    undo_until = act.at + held_sec
     return follow(state, *events), {
         "settled_at": act.at,
         "settled_by": act.reviewer.name,

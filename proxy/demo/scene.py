@@ -42,8 +42,11 @@ def demo_config(
     agents_port: int = 8610,
     reviewers_port: int = 8611,
     hold_sec: float = 50,
+    has_undo: bool = True,
 ) -> Config:
     """The demo's gate: data and keys under `directory`, agents without keys, and what servers there are.
+
+    `has_undo` False: an approved call goes at once, as a script wants it.
 
     The git server is there where its repository is: see `make_repository`.
     """
@@ -68,6 +71,7 @@ def demo_config(
             "servers": servers,
             "anonymous": Anonymous(enabled=True, name=AGENT),
             "parking": {"hold_sec": hold_sec},
+            "reviewing": {} if has_undo else {"undo_sec": {}},
         }
     )
 

@@ -75,7 +75,14 @@ async def _play(folder: Path, *, auto: bool, ports: tuple[int, int]) -> int:
         await asyncio.to_thread(make_repository, folder / "repository")
     async with _payments() as payments_port:
         hold_sec = AUTO_HOLD_SEC if auto else SHOW_HOLD_SEC
-        config = demo_config(folder, payments_port, agents_port=ports[0], reviewers_port=ports[1], hold_sec=hold_sec)
+        config = demo_config(
+            folder,
+            payments_port,
+            agents_port=ports[0],
+            reviewers_port=ports[1],
+            hold_sec=hold_sec,
+            has_undo=not auto,
+        )
         gate = App(config, base=folder)
         await gate.start()
         try:

@@ -113,6 +113,12 @@ def due_reviews(connection: sqlite3.Connection, rows: Rows, now: float, limit: i
     return [review_of(rows, rows.check(REVIEWS, stored)) for stored in found.fetchall()]
 
 
+def next_due(connection: sqlite3.Connection, _rows: Rows, after: float) -> float | None:
+    """When to look again; what is then due is read and checked by `due_reviews`."""
+    (at,) = connection.execute("SELECT min(due_at) FROM reviews WHERE due_at > ?", (after,)).fetchone()
+    return None if at is None else float(at)
+
+
 def calls_in(connection: sqlite3.Connection, rows: Rows, states: Sequence[CallState], limit: int) -> list[CallRecord]:
     """Calls in any of these states: those that still want something oldest first, others newest first."""
     wanted = sorted({CallState(state).value for state in states})

@@ -146,6 +146,9 @@ class SqliteStore(Store):
     async def due_reviews(self, now: float, *, limit: int = 500) -> Sequence[ReviewRecord]:
         return await self._read(reads.due_reviews, now, limit)
 
+    async def next_due(self, after: float) -> float | None:
+        return await self._read(reads.next_due, after)
+
     async def calls_in(self, states: Sequence[CallState], *, limit: int = 500) -> Sequence[CallRecord]:
         return await self._read(reads.calls_in, states, limit)
 

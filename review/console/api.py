@@ -196,6 +196,7 @@ async def _act(asked: Asked) -> JsonObject:
         "state": acted.state.value,
         "agree": acted.given,
         "needed": acted.wanted,
+        "undo_until": acted.undo_until,
     }
 
 

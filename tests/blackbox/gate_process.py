@@ -69,6 +69,7 @@ class GateProcess:
             "reviewers_listener": {"port": 0},
             "anonymous": {"enabled": True, "name": "tester"},
             "servers": servers,
+            "reviewing": {"undo_sec": {}},  # an approved call goes at once, unless a test says otherwise
         } | config
         self.reviewer = Reviewer()
         self.said: list[str] = []

@@ -83,6 +83,7 @@ async def whole_gate(base: Path, policy: str, servers: dict[str, Any], **config:
         "reviewers_listener": {"port": 0},
         "anonymous": {"enabled": True, "name": "tester"},
         "servers": servers,
+        "reviewing": {"undo_sec": {}},  # an approved call goes at once, unless a test says otherwise
     }
     app = App(Config.model_validate(settings | config), base=base)
     await app.start()

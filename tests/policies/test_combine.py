@@ -61,6 +61,8 @@ def test_times_are_the_shortest_but_the_undo_the_longest() -> None:
         LOW,
     )
     assert (merged.timeout_sec, merged.grant_expires_sec, merged.undo_sec) == (90, 50, 5)
+    assert merge_approvals([asks(), asks(undo_sec=0)], LOW).undo_sec == 0
+    assert merge_approvals([asks(), asks()], LOW).undo_sec is None
 
 
 def test_what_any_rule_wants_is_wanted_and_leave_needs_all() -> None:

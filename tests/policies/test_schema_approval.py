@@ -40,7 +40,7 @@ def test_every_key_is_read() -> None:
 
 def test_what_is_not_said_has_the_defaults() -> None:
     assert approval("{}") == Approval()
-    assert approval("{on_disconnect: wait, undo_sec: 0}") == Approval()
+    assert approval("{on_disconnect: wait}") == Approval()
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,8 @@ def test_what_is_not_said_has_the_defaults() -> None:
 )
 def test_what_cannot_be_meant_does_not_load(text: str, error: str) -> None:
     assert any(error in one for one in wrong(text))
+
+
+def test_a_rule_that_states_no_undo_window_leaves_it_to_the_reviewers_side() -> None:
+    assert approval("{}").undo_sec is None
+    assert approval("{undo_sec: 0}").undo_sec == 0

@@ -44,6 +44,8 @@ class Gate:
         self.rows = list(rows)
         self.doubts: list[JsonObject] = []
         self.acts: list[tuple[str, JsonObject, dict[str, Any]]] = []
+        self.undoable: list[JsonObject] = []
+        self.undo_until: float | None = None
         self.fails: Exception | None = None
         self.token = "token"
 
@@ -53,7 +55,7 @@ class Gate:
     def queue(self) -> JsonObject:
         if self.fails is not None:
             raise self.fails
-        return {"waiting": self.rows, "held": [], "in_doubt": self.doubts}
+        return {"waiting": self.rows, "held": [], "in_doubt": self.doubts, "undoable": self.undoable}
 
     def show(self, one: str) -> JsonObject:
         for call in self.doubts:
@@ -66,7 +68,8 @@ class Gate:
 
     def act(self, act: str, shown: JsonObject, **more: Any) -> JsonObject:
         self.acts.append((act, shown, more))
-        return {"state": "spendable", "call_id": shown["call"]["id"], "agree": 1, "needed": 1}
+        told = {"review_id": shown["review"]["id"], "call_id": shown["call"]["id"], "undo_until": self.undo_until}
+        return {"state": "spendable", "agree": 1, "needed": 1, **told}
 
 
 @pytest.fixture
@@ -145,6 +148,26 @@ def test_without_a_login_the_way_to_one_is_said(gate: Gate, capsys: pytest.Captu
     gate.fails = Refused("not_logged_in", "A session is needed.")
     assert reviewer_cli.run("list", "http://gate", json=False) == 1
     assert "interlock login NAME" in capsys.readouterr().err
+
+
+def test_an_approval_is_taken_back_as_it_stands(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reviewer_cli.run("undo", "http://gate", review="ABCDEF", comment="the wrong customer") == 0
+    ((act, shown, more),) = gate.acts
+    assert (act, shown["shown"], more) == ("undo", "digest-1", {"comment": "the wrong customer"})
+
+
+def test_whoever_approves_is_told_for_how_long_it_can_be_taken_back(
+    gate: Gate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate.undo_until = 4_000_000_000.0
+    reviewer_cli.run("approve", "http://gate", review="ABCDEF", comment="")
+    assert "To take it back: interlock approvals undo ABCDEF" in capsys.readouterr().out
+
+
+def test_approvals_that_can_be_taken_back_are_listed(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    gate.rows, gate.undoable = [], [ROW]
+    reviewer_cli.run("list", "http://gate", json=False)
+    assert "ABCDEF  approved     demo → payments/refund" in capsys.readouterr().out
 
 
 def test_a_gate_that_does_not_answer_is_exit_code_three(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,11 +108,14 @@ class MemoryRecords:
     async def due_reviews(self, now: float, *, limit: int = 500) -> Sequence[ReviewRecord]:
         return [r for r in self.reviews.values() if _is_due(r, now)][:limit]
 
+    async def next_due(self, after: float) -> float | None:
+        return min((at for r in self.reviews.values() if (at := _due_at(r)) is not None and at > after), default=None)
+
     async def calls_in(self, states: Sequence[CallState], *, limit: int = 500) -> Sequence[CallRecord]:
         return [c for c in self.calls.values() if c.state in states][:limit]
 
     async def latest_by_key(self, repeat_key: str, *, since: float) -> Sequence[CallRecord]:
-        same = [c for c in self.calls.values() if c.repeat_key == repeat_key and c.updated_at >= since]
+        same = [c for c in self.calls.values() if c.repeat_key == repeat_key and _is_looked_at(c, since)]
         return sorted(same, key=lambda c: c.created_at, reverse=True)
 
     async def entries_for(self, call_id: str, *, limit: int = 200) -> Sequence[JsonObject]:
@@ -176,13 +179,25 @@ class MemoryRecords:
         self.entries.append(entry)
 
 
+_ALIVE = (CallState.WAITING, CallState.DISPATCHING, CallState.IN_DOUBT, CallState.QUARANTINED)
+
+
+def _is_looked_at(call: CallRecord, since: float) -> bool:
+    return call.updated_at >= since or call.state in _ALIVE
+
+
 def _is_due(review: ReviewRecord, now: float) -> bool:
+    at = _due_at(review)
+    return at is not None and now >= at
+
+
+def _due_at(review: ReviewRecord) -> float | None:
     match review.state:
         case ReviewState.PARKED | ReviewState.APPROVING | ReviewState.QUARANTINED:
-            return now >= review.expires_at
+            return review.expires_at
         case ReviewState.APPROVED:
-            return now >= (review.undo_until or 0)
+            return review.undo_until or 0
         case ReviewState.SPENDABLE:
-            return review.grant_expires_at is not None and now >= review.grant_expires_at
+            return review.grant_expires_at
         case _:
-            return False
+            return None

@@ -98,6 +98,15 @@ async def test_when_the_undo_window_has_passed_the_grant_is_spendable(world: Wor
     assert world.review.state is ReviewState.SPENDABLE
 
 
+async def test_the_ticker_rests_until_the_next_thing_is_due_and_no_longer(world: World) -> None:
+    assert await world.inbox.rest_sec(NOW, at_most=1) == 1
+    world.park(approval=Approval(undo_sec=5))
+    await world.inbox.approve("r-1", person("anna"), world.seen())
+    assert await world.inbox.rest_sec(NOW + 1, at_most=1) == 1
+    assert await world.inbox.rest_sec(NOW + 4.75, at_most=1) == 0.25
+    assert await world.inbox.rest_sec(NOW + 6, at_most=1) == 1  # what is overdue is due now, not later
+
+
 async def test_an_undo_window_is_not_cut_short_by_the_questions_expiry(world: World) -> None:
     world.park(approval=Approval(undo_sec=50, timeout_sec=60))
     world.clock.now = NOW + 40

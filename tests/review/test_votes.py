@@ -8,7 +8,8 @@ import pytest
 
 from audit.entry import EntryKind
 from policies.model import Approval
-from review.desk import Acted, Seen
+from review.desk import Acted, InboxSettings, Seen
+from review.inbox import Inbox
 from review.lifecycle import ReviewEvent, states_allowing
 from review.model import Account, CallState, ReviewState, Verdict, Vote
 from review.ports import Change, ChangeLost, MoveReview, StoreDown
@@ -36,6 +37,40 @@ async def test_with_an_undo_window_the_grant_is_not_yet_spendable(world: World) 
     acted = await world.inbox.approve("r-1", person("anna"), world.seen())
     assert acted.state is ReviewState.APPROVED
     assert (world.review.undo_until, world.review.grant_expires_at) == (NOW + 5, NOW + 605)
+
+
+@pytest.mark.parametrize(
+    ("amount", "stated", "held_sec"), [(6_000, None, 5), (250, None, 2), (250, 0, 0), (6_000, 30, 30), (50, None, 0)]
+)
+async def test_how_long_an_approved_call_is_held_is_what_its_rules_say_else_the_default_of_its_tier(
+    world: World, amount: int, stated: int | None, held_sec: int
+) -> None:
+    desk = replace(world.desk, settings=InboxSettings(undo_sec={"high": 5, "medium": 2}))
+    world.park(refund(amount), approval=Approval(undo_sec=stated))
+    acted = await Inbox(desk).approve("r-1", person("anna"), world.seen())
+    assert acted.state is (ReviewState.APPROVED if held_sec else ReviewState.SPENDABLE)
+    assert acted.undo_until == world.review.undo_until == (NOW + held_sec if held_sec else None)
+
+
+async def test_a_call_that_nothing_rates_has_a_default_of_its_own(world: World) -> None:
+    desk = replace(world.desk, settings=InboxSettings(undo_sec={"unrated": 7}))
+    world.park(refund(decision={}))
+    assert (await Inbox(desk).approve("r-1", person("anna"), world.seen())).undo_until == NOW + 7
+
+
+async def test_p11_taking_back_is_recorded_with_who_did_it(world: World) -> None:
+    world.park(approval=replace(FINANCE, undo_sec=5))
+    await world.inbox.approve("r-1", person("anna"), world.seen(), "ok")
+    await world.inbox.undo("r-1", person("bob"), world.seen(), "that is the wrong customer")
+    entry = world.records.entries[-1]
+    assert (entry.kind, entry.actor) == (EntryKind.REVIEW_VOTED, "reviewer:bob")
+    told = {name: entry.body[name] for name in ("verdict", "comment", "from_state", "to_state")}
+    assert told == {
+        "verdict": "undo",
+        "comment": "that is the wrong customer",
+        "from_state": "approved",
+        "to_state": "parked",
+    }
 
 
 async def test_p11_the_record_says_who_how_logged_in_what_was_shown_and_for_how_long(world: World) -> None:

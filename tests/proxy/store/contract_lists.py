@@ -89,6 +89,14 @@ class ListsContract(Opened):
         assert [review.call_id for review in await store.due_reviews(T0 + 15)] == ["call_1"]
         assert len(await store.due_reviews(T0 + 100, limit=2)) == 2
 
+    async def test_it_knows_when_something_is_due_next(self, store: Store) -> None:
+        assert await store.next_due(T0) is None
+        for number, at in enumerate([30, 10, 20]):
+            await store.apply(opened(f"call_{number}", expires_at=T0 + at))
+        assert await store.next_due(T0) == T0 + 10
+        assert await store.next_due(T0 + 10) == T0 + 20
+        assert await store.next_due(T0 + 30) is None
+
     async def test_calls_can_be_found_by_state(self, store: Store) -> None:
         for number, state in enumerate([CallState.DISPATCHING, CallState.DENIED, CallState.WAITING] * 2):
             await store.apply(decided(f"call_{number}", state=state, created_at=T0 - number))

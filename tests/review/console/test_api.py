@@ -80,7 +80,8 @@ def test_list_show_approve(house: House) -> None:
     listed = program.get("/approvals").json()
     assert [item["call"]["id"] for item in listed["waiting"]] == ["c-1"]
     answer = program.post("/approvals/c-1/approve", {**program.shown(), "comment": "ok", "looked_ms": 900})
-    assert answer.json() == {"call_id": "c-1", "review_id": "r-1", "state": "spendable", "agree": 1, "needed": 1}
+    told = {"call_id": "c-1", "review_id": "r-1", "state": "spendable", "agree": 1, "needed": 1, "undo_until": None}
+    assert answer.json() == told
     voted = house.world.records.entries[-2].body
     assert (voted["login"], voted["looked_ms"]) == ("cli", 900)
 
