@@ -1,7 +1,8 @@
-"""`interlock policy check FILE…`: does a set of files load, what is in it, and what in it looks unintended.
+"""`interlock policy check FILE…`: does a set of files load, do its cases hold, and what in it looks unintended.
 
 Rules of this module:
-* Errors are what keeps a set from loading; advice never is. The exit code is 0 if it loads, 1 if not.
+* Errors are what keeps a set from loading, or a case that comes out otherwise; advice never is. The exit code is 0 if
+  there are none, 1 if not.
 * Advice is about rules that can do nothing, or more than their author may think.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from policies.cases import failures, policies_of, read_cases
 from policies.errors import PolicyErrors
 from policies.facts import Fact
 from policies.loader import read_named
@@ -28,13 +30,19 @@ def check_paths(paths: Sequence[Path]) -> tuple[str, int]:
 def check(files: Mapping[str, str]) -> tuple[str, int]:
     """The report on a file set (name -> text), and the exit code."""
     try:
-        snapshot = load_snapshot(files)
+        cases = read_cases(files)
+        snapshot = load_snapshot(policies_of(files))
     except PolicyErrors as bad:
         return _failed(bad), 1
     lines = [_summary(policy) for policy in snapshot.policies]
     lines += [f"advice: {line}" for line in _advice(snapshot)]
-    lines.append(f"ok: snapshot {snapshot.id}")
-    return "\n".join(lines), 0
+    wrong = list(failures(cases, snapshot))
+    lines += wrong
+    if cases:
+        failed = len({line.split(": ", 1)[0] for line in wrong})
+        lines.append(f"cases: {len(cases) - failed} of {len(cases)} come out as wanted")
+    lines.append("failed: cases come out otherwise" if wrong else f"ok: snapshot {snapshot.id}")
+    return "\n".join(lines), 1 if wrong else 0
 
 
 def _failed(bad: PolicyErrors) -> str:

@@ -4,6 +4,7 @@ Rules of this module (SEMANTICS §1.19):
 * Never silently fewer rules. A pattern that finds nothing, a folder or file that cannot be read, a symbolic link, a
   file that changes while it is read, and a file of the last good set that has gone are errors.
 * Wildcards stand in the file's name only, so that no folder is skipped unseen.
+* Files named `*_test.yaml` hold cases (`cases.py`): they are read with the set, and are no part of it.
 * A set that does not load changes nothing: `current` stays the last good snapshot, and the errors are returned.
 * Watching is for development. It loads only what has stood still for one interval, so that nothing half-written is
   read.
@@ -20,6 +21,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from policies.cases import policies_of
 from policies.errors import PolicyError, PolicyErrors
 from policies.schema import load_snapshot
 from policies.snapshot import PolicySnapshot
@@ -60,7 +62,7 @@ class PolicyLoader:
         Raises: PolicyErrors; then `current` is what it was.
         """
         state = self._signature()
-        files = read_files(find_files(self._patterns, self._base), self._base)
+        files = policies_of(read_files(find_files(self._patterns, self._base), self._base))
         gone = sorted(set(self._current.files) - set(files)) if self._current else []
         if gone:
             raise PolicyErrors(

@@ -49,17 +49,17 @@ def config_lines(name: str, digest: str, groups: Sequence[str]) -> str:
     """What to put into the configuration for an agent. Raises: ValueError for a name that cannot stand there."""
     if not re.fullmatch(AGENT_NAME, name):
         raise ValueError("an agent's name begins with a letter or a digit, and has only those and . _ @ : - after it")
-    more = f", groups: [{', '.join(map(_yaml_text, groups))}]" if groups else ""
-    return f"agents:\n  {_yaml_text(name)}: {{key_sha256: {digest}{more}}}"
+    more = f", groups: [{', '.join(map(yaml_text, groups))}]" if groups else ""
+    return f"agents:\n  {yaml_text(name)}: {{key_sha256: {digest}{more}}}"
 
 
-def _yaml_text(text: str) -> str:
+def yaml_text(text: str) -> str:
     """As it stands where YAML reads it as this text, in quotes where it would read something else."""
     try:
         value, _ = load_positioned(f"{{? {text} : [{text}]}}", "")
     except PolicyErrors:
         value = None
-    return text if value == {text: [text]} else json.dumps(text)
+    return text if value == {text: [text]} else json.dumps(text, ensure_ascii=False)
 
 
 class Agents:

@@ -74,6 +74,53 @@ def serve(config: ConfigOption = None) -> None:
 
 
 @cli.command()
+def init(
+    folder: Annotated[Path | None, typer.Option(help="Where to write; the usual one is `gate`.")] = None,
+    server: Annotated[
+        list[str] | None, typer.Option(help="A tool server: NAME=COMMAND or NAME=URL; may be repeated.")
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="SERVER:NAME, a variable that this server's command needs.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(help="SERVER:Name=env:VARIABLE or =file:PATH, sent to this server.")
+    ] = None,
+    agent: Annotated[str | None, typer.Option(help="The agent's name; it gets a key.")] = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Another key for an agent that has one.")] = False,
+    agents_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port for agents.")] = None,
+    reviewers_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port for reviewers.")] = None,
+    read: Annotated[list[str] | None, typer.Option(help="SERVER/TOOL only looks, and runs unasked.")] = None,
+    deny: Annotated[list[str] | None, typer.Option(help="SERVER/TOOL never runs.")] = None,
+    unlisted: Annotated[
+        bool, typer.Option("--unlisted", help="Do not ask the servers for their tools: all of them ask a person.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Write policies anew that are there already.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: what no flag says is as usual.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
+) -> None:
+    """Write a configuration, a policy and its cases for your own tool servers; shows them first."""
+    from proxy.init.run import Flags, run
+
+    flags = Flags(
+        folder=folder,
+        servers=tuple(server or ()),
+        variables=tuple(env or ()),
+        headers=tuple(header or ()),
+        agent=agent,
+        new_key=new_key,
+        agents_port=agents_port,
+        reviewers_port=reviewers_port,
+        reads=tuple(read or ()),
+        denies=tuple(deny or ()),
+        unlisted=unlisted,
+        replace=replace,
+        yes=yes,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(run(flags, schemas=Path(__file__).resolve().parents[1] / "schemas"))
+
+
+@cli.command()
 def demo(
     auto: Annotated[bool, typer.Option("--auto", help="Play the reviewer too, check every step, and end.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port for agents (0: any free one).")] = 8610,

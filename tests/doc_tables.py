@@ -201,6 +201,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
     "Files and the command line": {
         "proxy.config_file.FILE_BYTES_MAX": "bytes of the configuration file",
         "proxy.config_secrets.SECRET_BYTES_MAX": "bytes of a file that holds a secret",
+        "proxy.init.listed.LISTING_SEC_MAX": "seconds `interlock init` waits for a server's tools",
+        "proxy.init.asking.DESCRIPTION_CHARS_MAX": "characters of a tool's description that it shows",
         "proxy.reviewer_client.ANSWER_BYTES_MAX": "bytes of an answer to `interlock approvals`",
         "proxy.reviewer_client.TIMEOUT_SEC": "seconds it waits for one",
     },
