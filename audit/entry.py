@@ -35,6 +35,7 @@ class EntryKind(StrEnum):
     REVIEW_OPENED = "review_opened"
     REVIEW_CLAIMED = "review_claimed"  # or given up: a lease, not a vote
     REVIEW_ESCALATED = "review_escalated"
+    REVIEW_COMMENTED = "review_commented"  # said about a question, not an answer to it
     REVIEW_VOTED = "review_voted"
     REVIEW_SETTLED = "review_settled"
     REVIEW_EDITED = "review_edited"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policies.model import JsonObject, Risk
-from review import agreement, claims, decisions, doubts, edits, expiry, outputs, votes
+from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, votes
 from review.binding import binding_of
 from review.desk import Acted, Desk, Seen, recount
 from review.doubts import Found
@@ -45,6 +45,7 @@ class Shown:
     call: CallRecord
     review: ReviewRecord | None
     votes: tuple[Vote, ...]
+    comments: tuple[Vote, ...]
     tally: agreement.Tally | None
     entries: tuple[JsonObject, ...]
     definition: ToolSeen | None
@@ -88,7 +89,8 @@ class Inbox:
         return Shown(
             call=call,
             review=review,
-            votes=given,
+            votes=comments.without_comments(given),
+            comments=comments.comments_of(given),
             tally=tally,
             entries=tuple(await records.entries_for(call.id)),
             definition=await inventory.tool(call.server, call.tool) if inventory is not None else None,
@@ -119,6 +121,9 @@ class Inbox:
 
     async def escalate(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str = "") -> Acted:
         return await votes.escalate(self._desk, review_id, reviewer, seen, comment)
+
+    async def comment(self, review_id: str, reviewer: Reviewer, said: str) -> Acted:
+        return await comments.comment(self._desk, review_id, reviewer, said)
 
     async def undo(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str = "") -> Acted:
         return await votes.undo(self._desk, review_id, reviewer, seen, comment)

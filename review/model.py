@@ -71,6 +71,7 @@ class Verdict(StrEnum):
     RELEASE = "release"
     DESTROY = "destroy"
     UNDO = "undo"  # takes an approval back before it is spent
+    COMMENT = "comment"  # decides nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,8 @@ class MoveReview:
 
 @dataclass(frozen=True, slots=True)
 class InsertVote:
-    """One vote; `clear_earlier` first removes the review's earlier votes (an edit clears them, SEMANTICS §2.4)."""
+    """One vote; `clear_earlier` first removes the review's earlier votes (an edit clears them, SEMANTICS §2.4), but no
+    comments."""
 
     vote: Vote
     clear_earlier: bool = False

@@ -157,6 +157,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "redaction.scan.CLEAN_KEY_CHARS_MAX": "characters of such a key",
     },
     "Reviewers' side": {
+        "review.comments.COMMENTS_MAX": "comments on one review; more: refused",
         "review.console.settings.ConsoleSettings.form_bytes_max": "bytes of a form; more: 413",
         "review.console.settings.ConsoleSettings.edit_bytes_max": "bytes of edited arguments; more: 413",
         "review.console.bodies.FIELDS_MAX": "fields of a form",

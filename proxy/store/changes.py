@@ -21,6 +21,7 @@ from proxy.store.macs import SqlValue
 from proxy.store.rows import CALLS, REVIEWS, VOTES, call_row, due_at, review_row
 from proxy.store.tables import Row, Rows, Table
 from proxy.store.transaction import Key, Transaction, Work
+from review.model import Verdict
 from review.ports import Change, ChangeLost, InsertCall, InsertReview, InsertVote, MoveCall, MoveReview, RowChange
 
 type Step = Callable[[Transaction], None]
@@ -157,7 +158,8 @@ def _insert_vote(rows: Rows, prepared: Row, clear_earlier: bool, transaction: Tr
     # Numbers are not used twice, so that a vote that was cleared cannot be put back in the place of another.
     ((number,),) = transaction.sql("SELECT ifnull(max(n), 0) + 1 FROM votes WHERE review_id = ?", (review_id,))
     if clear_earlier:
-        transaction.sql("DELETE FROM votes WHERE review_id = ?", (review_id,))
+        cleared = (review_id, Verdict.COMMENT.value)
+        transaction.sql("DELETE FROM votes WHERE review_id = ? AND verdict <> ?", cleared)
     row = list(prepared)
     row[VOTES.position["n"]] = number
     transaction.sql(VOTES.insert_many(1), rows.stored(VOTES, row))

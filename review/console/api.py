@@ -231,6 +231,10 @@ async def _unclaim(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.unclaim(review_id, asked.me, asked.seen())
 
 
+async def _comment(asked: Asked, review_id: str) -> Acted:
+    return await asked.console.inbox.comment(review_id, asked.me, asked.text("comment"))
+
+
 async def _release(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.release(review_id, asked.me, asked.seen(), asked.text("comment", ""))
 
@@ -247,6 +251,7 @@ _ACTS: Mapping[str, Callable[[Asked, str], Awaitable[Acted]]] = {
     "undo": _undo,
     "claim": _claim,
     "unclaim": _unclaim,
+    "comment": _comment,
     "release": _release,
     "destroy": _destroy,
 }

@@ -173,6 +173,10 @@ def shown_data(shown: Shown, waiting: Waiting) -> JsonObject:
         "review": review_data(shown.review) if shown.review is not None else None,
         "shown": shown.digest,
         "votes": [_vote(vote) for vote in shown.votes],
+        "comments": [
+            {"reviewer": one.reviewer, "at": one.at, "comment": one.comment, "login": one.login}
+            for one in shown.comments
+        ],
         "agree": shown.tally.given if shown.tally is not None else 0,
         "needed": shown.tally.wanted if shown.tally is not None else 0,
         "cannot_decide": shown.cannot_decide,

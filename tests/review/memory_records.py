@@ -21,6 +21,7 @@ from review.model import (
     LoginSession,
     ReviewRecord,
     ReviewState,
+    Verdict,
     Vote,
 )
 from review.ports import (
@@ -82,7 +83,8 @@ class MemoryRecords:
                     reviews[review_id] = replace(asked, state=to, version=asked.version + 1, **fields)
                 case InsertVote(vote, clear_earlier):
                     if clear_earlier:
-                        votes[vote.review_id] = []
+                        earlier = votes.get(vote.review_id, [])
+                        votes[vote.review_id] = [one for one in earlier if one.verdict is Verdict.COMMENT]
                     votes.setdefault(vote.review_id, []).append(vote)
         self.calls, self.reviews, self.votes_of = calls, reviews, votes
         self.entries.extend(change.entries)

@@ -9,7 +9,7 @@ import pytest
 
 from audit.entry import EntryDraft, EntryKind
 from proxy.store.base import Store
-from review.model import CallState, ReviewKind, ReviewState
+from review.model import CallState, ReviewKind, ReviewState, Verdict
 from review.ports import Change, ChangeLost, InsertVote, MoveReview
 from tests.proxy.store.builders import T0, a_vote, a_waiting_call, an_entry, answered, approved, decided, opened
 from tests.proxy.store.contract import PARKED, Opened, all_entries, kinds
@@ -166,6 +166,13 @@ class ListsContract(Opened):
         await store.apply(Change(rows=(InsertVote(edit, clear_earlier=True),), entries=(an_entry(),)))
         await store.apply(Change(rows=(InsertVote(votes[0]),), entries=(an_entry(),)))
         assert await store.votes("rev of call_1") == [edit, votes[0]]
+
+    async def test_comments_are_not_cleared_with_votes(self, store: Store) -> None:
+        await store.apply(opened())
+        said = a_vote(reviewer="jo", verdict=Verdict.COMMENT, comment="I rang the customer")
+        for row in (InsertVote(said), InsertVote(a_vote()), InsertVote(a_vote(reviewer="lee"), clear_earlier=True)):
+            await store.apply(Change(rows=(row,), entries=(an_entry(),)))
+        assert await store.votes("rev of call_1") == [said, a_vote(reviewer="lee")]
 
     async def test_a_lost_change_keeps_its_votes_to_itself(self, store: Store) -> None:
         await store.apply(opened())
