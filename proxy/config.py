@@ -274,8 +274,12 @@ class Limits(Part):
     """Time for a client to take what it is sent."""
     connections_max: Count = 2_000
     """Connections of one listener."""
+    working_max: Count = 48
+    """Requests that the gate itself is at at once: reading, judging, recording, inspecting. More wait outside: 503."""
     in_flight_max: Count = 512
-    """Calls worked on at once, held ones not counted."""
+    """These, and those that wait for a tool or a slow client; held calls and lasting streams not counted. More: 503."""
+    bodies_bytes_max: Bytes = 64 * MIB
+    """Bodies of these requests, all together. More: 503."""
     opaque_bytes_max: Count = 4 * 1024
     """A cursor, id or requestState, which is passed on unread."""
 

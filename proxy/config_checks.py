@@ -36,7 +36,14 @@ class Problem:
 
 def check(config: Config) -> tuple[Problem, ...]:
     """Everything that is wrong with `config`, in the order of the file's keys."""
-    return (*_keys(config), *_listeners(config), *_servers(config), *_agents(config))
+    return (*_keys(config), *_listeners(config), *_servers(config), *_agents(config), *_limits(config))
+
+
+def _limits(config: Config) -> Iterator[Problem]:
+    limits = config.limits
+    if limits.bodies_bytes_max < 2 * limits.body_bytes_max:
+        message = f"one body of {limits.body_bytes_max} bytes (body_bytes_max) would take more than one agent's share"
+        yield Problem(("limits", "bodies_bytes_max"), message, "make it at least twice as much")
 
 
 def is_own_port(config: Config, host: str, port: int) -> bool:

@@ -77,6 +77,7 @@ class McpExchange:
         if self._telling is not None:
             self._telling.message = None  # from now on progress is the tool's
         message = message_for(self.request, self.call, call)
+        self.request.place.step_aside()
         reply = await self._link.post(
             message.raw,
             headers=headers_for(self.request, message, call),
@@ -93,11 +94,12 @@ class McpExchange:
             self._upstream_reply = None
             self.over.set()
             await close(reply)
+        self.request.place.work()
         return await self._without_what_is_forbidden(call, dispatched)
 
     def parked(self, call_id: str, message: str) -> None:  # noqa: ARG002 - the message names the call
         """Hold: commit the stream and keep it alive, with progress where the agent gave a token."""
-        self.request.release()
+        self.request.place.hold()
         if self._telling is None:
             parking = self._shared.config.parking
             self._telling = Telling(parking.keepalive_sec, parking.progress_sec, self.request.scale)

@@ -1,9 +1,10 @@
 """The MCP door: `/mcp/<server>` over Streamable HTTP, all five revisions. Raw ASGI; it translates and decides nothing.
 
 Rules of this module:
-* Order: admission, path, peer, Host and Origin, who calls, which server. Only then is a body read.
-* Admission is a count: past `in_flight_max` the answer is 503 at once, before anything is parsed. Held calls and open
-  streams give their place back; they are bounded elsewhere (held responses, connections).
+* Order: whether anybody is let in, path, peer, Host and Origin, who calls, which server, whether this agent is let in.
+  Only then is a body read, and only one that could be.
+* Who is not let in (`admission.py`) is answered 503 at once, with the same few bytes, before anything is parsed. Held
+  calls and open streams give their place back; they are bounded elsewhere (held responses, streams, connections).
 * The agent's Authorization is read by `proxy.agents` and never passed on; no header is, but by the wire's own rules.
 * Every refusal is recorded, whoever asked.
 """
@@ -19,6 +20,7 @@ from mcp.types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 from policies.model import Agent, ToolCall
 from proxy.agents import Agents, NotAuthenticated
 from proxy.config import Config
+from proxy.doors.admission import Admission, Busy, busy_answer
 from proxy.doors.door_head import TrustedPeers, head_of, hosts_of
 from proxy.doors.mcp_link import Link, close, version_headers
 from proxy.doors.mcp_places import TooManyStreams
@@ -31,9 +33,9 @@ from proxy.doors.ticker import Ticker
 from proxy.keys import Keys
 from proxy.tasks import spawn
 from proxy.upstreams.base import Upstream, UpstreamFailed
-from proxy.wire import mcp, mcp_headers, mcp_results, opaque
+from proxy.wire import body, mcp, mcp_headers, mcp_results, opaque
 from proxy.wire.hosts import FixedHosts
-from proxy.wire.http_protocol import left
+from proxy.wire.http_protocol import is_unread, left
 from proxy.wire.http_server import ClientLeft, read_body
 from proxy.wire.mcp_headers import SESSION_HEADER
 from proxy.wire.mcp_methods import Revision
@@ -47,19 +49,6 @@ METHODS = b"GET, POST, DELETE"
 SWEEP_SEC = 60.0
 
 type Scope = MutableMapping[str, Any]
-
-
-class Place:
-    """One request's place among those in flight; given back once, however the request goes on."""
-
-    __slots__ = ("_flights",)
-
-    def __init__(self, flights: set[Place]) -> None:
-        self._flights = flights
-        flights.add(self)
-
-    def release(self) -> None:
-        self._flights.discard(self)
 
 
 class McpDoor:
@@ -84,30 +73,32 @@ class McpDoor:
         self._posts = Posts(self._shared)
         self._peers = TrustedPeers(config.agents_listener)
         self._hosts: dict[int, FixedHosts] = {}
-        self._flights: set[Place] = set()
+        limits = config.limits
+        self.admission = Admission(
+            working_max=limits.working_max,
+            in_flight_max=limits.in_flight_max,
+            bodies_bytes_max=limits.bodies_bytes_max,
+        )
         self._swept_at = clock()
-
-    @property
-    def in_flight(self) -> int:
-        """Requests being worked on; held ones not counted."""
-        return len(self._flights)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
+        if self.admission.is_full:
+            await self._turn_away(self.admission.refusal(), None, scope, send)
+            return
         accepts = mcp_headers.accepts(scope["headers"])
         reply = AgentReply(send, left(scope), self._shared.ticker, accepts_events=accepts.event_stream)
-        if len(self._flights) >= self._shared.config.limits.in_flight_max:
-            self._shared.runner.refused(agent=None, server="", method=None, why="too many requests at once", status=503)
-            await _error(reply, 503, "Too many requests at once; try again later.", _RETRY_AFTER)
-            return
-        place = Place(self._flights)
         try:
-            await self._serve(scope, receive, reply, place)
+            await self._serve(scope, receive, reply, send)
         except ClientLeft:
             pass  # it left while it was still sending: there is nobody to answer, and nothing was forwarded
         finally:
-            place.release()
             reply.close()
+
+    async def _turn_away(self, busy: Busy, agent: Agent | None, scope: Scope, send: Send) -> None:
+        self._refused(agent, "", str(busy), 503)
+        for event in busy_answer(busy, is_unread=is_unread(scope)):
+            await send(event)
 
     async def end_streams(self) -> None:
         """The gate is stopping: end what would last for ever, so that agents resume elsewhere or later."""
@@ -122,7 +113,7 @@ class McpDoor:
 
     # -- the head --------------------------------------------------------------------------------------------------
 
-    async def _serve(self, scope: Scope, receive: Receive, reply: AgentReply, place: Place) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, reply: AgentReply, send: Send) -> None:
         server = _server_of(scope["path"])
         if server is None:
             self._refused(None, "", "no such path", 404)
@@ -147,6 +138,11 @@ class McpDoor:
             await _error(reply, 404, "No tool server of this name is configured.")
             return
         self._sweep()
+        try:
+            place = self.admission.enter(agent.id)
+        except Busy as busy:
+            await self._turn_away(busy, agent, scope, send)
+            return
         inbound = Inbound(
             agent=agent,
             server=server,
@@ -154,16 +150,40 @@ class McpDoor:
             session_id=_text(head.get(SESSION_HEADER.encode())),
             client=_text(head.get(b"user-agent")) or "",
             accept=_accept(head),
-            release=place.release,
+            place=place,
         )
+        try:
+            await self._answer(scope, receive, inbound, reply)
+        except Busy as busy:  # its body was one too many: no answer has begun
+            await self._turn_away(busy, agent, scope, send)
+        finally:
+            place.leave()
+
+    async def _answer(self, scope: Scope, receive: Receive, inbound: Inbound, reply: AgentReply) -> None:
+        """Raises: ClientLeft, Busy."""
         match scope["method"]:
             case "POST":
-                await self._posts.serve(inbound, await read_body(receive), reply)
+                await self._post(receive, inbound, reply)
             case "GET" | "DELETE" as method:
                 await self._stream_or_end(inbound, method, reply)
             case _:
-                self._refused(agent, server, "no such HTTP method", 405)
+                self._refused(inbound.agent, inbound.server, "no such HTTP method", 405)
                 await _error(reply, 405, "Use GET, POST or DELETE.", ((b"allow", METHODS),))
+
+    async def _post(self, receive: Receive, inbound: Inbound, reply: AgentReply) -> None:
+        """Raises: ClientLeft, Busy."""
+        try:
+            body.check_request(inbound.lines)
+        except WireRefusal as refusal:  # nobody reads what nobody could take for a message
+            self._refused(inbound.agent, inbound.server, refusal.message, refusal.http_status)
+            await reply.answer(refusal.http_status, refusal.body())
+            return
+        place = inbound.place
+        place.expect(_declared(inbound.lines))
+        place.step_aside()
+        data = await read_body(receive, place.grow)
+        place.ask_again()
+        await self._posts.serve(inbound, data, reply)
 
     def _check_way(self, scope: Scope, peer: str | None) -> None:
         """Peer, Host and Origin. Raises: WireRefusal, NotAuthenticated."""
@@ -188,9 +208,10 @@ class McpDoor:
             )
             opaque.check_opaque_headers(found.headers, bytes_max=shared.config.limits.opaque_bytes_max)
             if method == "DELETE":
+                inbound.place.step_aside()
                 await self._delete(inbound, session, found, reply)
                 return
-            inbound.release()
+            inbound.place.hold()
             call = ToolCall(
                 server=inbound.server,
                 tool="mcp.GET",
@@ -265,6 +286,11 @@ def _server_of(path: str) -> str | None:
         return None
     name = path[len(PREFIX) :]
     return name if name and "/" not in name else None
+
+
+def _declared(lines: body.HeaderLines) -> int:
+    """What a body's length is to be, where its head says so; digits, the listener has seen to that."""
+    return next((int(value) for name, value in lines if name == b"content-length"), 0)
 
 
 def _text(value: bytes | None) -> str | None:

@@ -88,6 +88,7 @@ class Noted:
         if self._asked.method == "initialize":
             self._shared.sessions.admit(self._agent)
         self._note("passed")
+        self._asked.place.step_aside()
         try:
             upstream = await self._link.post(
                 self._asked.request.raw, headers=self._headers(), sent=Sent(), reuse_connection=True
@@ -133,7 +134,7 @@ class Noted:
         if self._asked.method == "initialize":  # the head goes out with the first event: the session's id stands in it
             self._opened = self._open_session(upstream, self._asked.revision)
         if self._asked.method == LISTEN:
-            self._asked.release()
+            self._asked.place.hold()
             await reply.open_stream()
         reply.keep_alive(Telling(parking.keepalive_sec, parking.progress_sec, None))
         assert upstream.incoming is not None
@@ -151,7 +152,7 @@ class Noted:
     async def _answer(
         self, upstream: Reply, status: int, message: JsonObject | None, event_id: str | None = None
     ) -> None:
-        headers = passed_headers(upstream)
+        headers, place = passed_headers(upstream), self._asked.place
         if (why := credentials_refused(status)) is not None:
             await self._reply.answer(passed_status(status), self._error(INTERNAL_ERROR, why))
             return
@@ -159,7 +160,9 @@ class Noted:
             await self._reply.answer(status, None, headers=headers)
             return
         surface = self._asked.row.surface if "result" in message else Surface.ERROR
+        place.work()
         inspection = await self._relay.inspect(message, surface)
+        place.step_aside()  # from here on its reader may be slow
         if inspection.message is None or (
             self._asked.is_modern and await forbidden(self._shared.runner, self._call, message.get("result"))
         ):

@@ -12,10 +12,10 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from policies.model import Agent, JsonObject, ToolCall, ToolDefinition
+from proxy.doors.admission import Place
 from proxy.doors.mcp_reply import ProgressScale
 from proxy.exchange import Client
 from proxy.wire.jsonrpc import Request
@@ -37,10 +37,10 @@ class AgentRequest:
     headers: McpHeaders
     client: Client
     accept: str
+    place: Place  # among those the gate works for
     ticket: str | None = None
     scale: ProgressScale | None = None
     upstream_decides: bool = False
-    release: Callable[[], None] = field(default=lambda: None)  # give back the place among the calls in flight
 
     @property
     def id(self) -> str | int:

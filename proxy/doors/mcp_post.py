@@ -1,7 +1,7 @@
 """One POST of an agent: read strictly, classified by the method table, then judged, noted or refused.
 
 Rules of this module:
-* Order: content type, body, strict JSON, JSON-RPC, MCP (revision and headers), session, method table. The first thing
+* Order: strict JSON, JSON-RPC, MCP (revision and headers), session, method table. The first thing
   wrong refuses the message whole, with the status and code of the wire's table, and the record is told.
 * A judged request becomes an exchange and goes to the runner; its answer is written here, and the runner is told
   whether it was delivered. Nothing else in this package talks to the runner about calls.
@@ -13,7 +13,6 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from mcp.types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 
 from policies.model import Agent, Direction, JsonObject, ToolDefinition
 from proxy import answers
+from proxy.doors.admission import Place
 from proxy.doors.mcp_answers import ending_of
 from proxy.doors.mcp_exchange import McpExchange
 from proxy.doors.mcp_link import Link, close
@@ -62,7 +62,7 @@ class Inbound:
     session_id: str | None
     client: str  # User-Agent, for clients that do not say what they are
     accept: str
-    release: Callable[[], None]
+    place: Place
 
 
 class Posts:
@@ -82,7 +82,7 @@ class Posts:
         """Answer one POST."""
         method: str | None = None
         try:
-            message = await self._read(inbound, data)
+            message = await self._read(data)
             method = message.method if not isinstance(message, Response) else None
             await self._classified(inbound, message, reply)
         except WireRefusal as refusal:
@@ -102,8 +102,7 @@ class Posts:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    async def _read(self, inbound: Inbound, data: bytes) -> Message:
-        body.check_request(inbound.lines)
+    async def _read(self, data: bytes) -> Message:
         try:
             if len(data) >= OFF_LOOP_BYTES_MIN:
                 value = await asyncio.to_thread(strict_json.read, data, self._json)
@@ -160,7 +159,7 @@ class Posts:
             ticket=ticket,
             scale=ProgressScale(token) if token is not None else None,
             upstream_decides=found.upstream_decides,
-            release=inbound.release,
+            place=inbound.place,
         )
 
     # -- what is judged --------------------------------------------------------------------------------------------
@@ -169,7 +168,9 @@ class Posts:
         shared = self._shared
         is_collect = self._is_collect(inbound.server, asked)
         try:
+            inbound.place.step_aside()  # a server may be slow to list its tools
             definition = None if is_collect else await self._definition(inbound.server, asked)
+            inbound.place.work()
         except InventoryUnavailable as unavailable:
             log.warning("inventory_unavailable", server=inbound.server, why=str(unavailable))
             answer = answers.refused("", "the tools of this server are not known at the moment", retry_after_sec=30)
@@ -198,6 +199,7 @@ class Posts:
             is_delivered = False
             try:
                 ending = ending_of(asked, answer, is_collected=is_collect)
+                inbound.place.step_aside()  # its reader may be slow
                 await _notice_departures()
                 is_delivered = await self._give(exchange, ending.status, ending.message, ending.headers)
             finally:  # whatever became of the writing, the runner is told, so that the outcome is kept for the repeat
@@ -285,6 +287,7 @@ class Posts:
             return
         link = Link(self._shared.upstreams[inbound.server], inbound.agent.id, session)
         headers = mcp_headers.outgoing(found.revision, message, sent=found.headers) | {"accept": inbound.accept}
+        inbound.place.step_aside()
         try:
             upstream = await link.post(message.raw, headers=headers, sent=Sent(), reuse_connection=True)
         except UpstreamFailed as failed:

@@ -27,6 +27,9 @@ from uvicorn.server import ServerState
 LEFT_EXTENSION: Final = "interlock.left"
 """The ASGI extension under which a scope carries the event that is set when the client has gone."""
 
+UNREAD_EXTENSION: Final = "interlock.unread"
+"""The ASGI extension under which a scope carries a function that says whether some of the request has yet to come."""
+
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _LINGER_SEC: Final = 1.0  # long enough for a client that is still sending to read why it was refused
 _DISCARD_BYTES_MAX: Final = 64 * 1024
@@ -77,6 +80,11 @@ def left(scope: MutableMapping[str, Any]) -> asyncio.Event:
     """The event that is set when the client of this request has gone: closed, half-closed, refused or cut off."""
     event: asyncio.Event = scope["extensions"][LEFT_EXTENSION]
     return event
+
+
+def is_unread(scope: MutableMapping[str, Any]) -> bool:
+    """Whether some of this request has yet to come. An answer begun before it has ends the connection."""
+    return bool(scope["extensions"][UNREAD_EXTENSION]())
 
 
 class _Stop(Exception):
@@ -142,6 +150,9 @@ class GateProtocol(HttpToolsProtocol):
     def abort(self) -> None:
         """Cut the connection now."""
         self.transport.abort()
+
+    def _is_unread(self) -> bool:
+        return not self._in_head
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -233,7 +244,7 @@ class GateProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._left = asyncio.Event()
         self.scope["headers"] = tuple(self.headers)
-        self.scope["extensions"] = {LEFT_EXTENSION: self._left}  # type: ignore[dict-item] # ours is not a mapping
+        self.scope["extensions"] = {LEFT_EXTENSION: self._left, UNREAD_EXTENSION: self._is_unread}  # type: ignore[dict-item] # ours are no mappings
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

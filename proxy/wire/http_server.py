@@ -157,17 +157,21 @@ class Server:
             await asyncio.wait(tasks, timeout=_CANCEL_SEC)
 
 
-async def read_body(receive: Receive) -> bytes:
-    """Read a whole request body; the listener bounds its size and time.
+async def read_body(receive: Receive, grow: Callable[[int], None] = lambda _size: None) -> bytes:
+    """Read a whole request body; the listener bounds its size and time. `grow` is told of bytes before they are kept.
 
-    Raises: ClientLeft.
+    Raises: ClientLeft, and what `grow` raises.
     """
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft
-        body += message.get("body", b"")
+        piece = message.get("body", b"")
+        grow(len(piece))
+        if not body and not message.get("more_body", False):
+            return bytes(piece)
+        body += piece
         if not message.get("more_body", False):
             return bytes(body)
 

@@ -205,3 +205,13 @@ def test_a_volatile_path_that_could_not_be_followed_is_refused_before_the_first_
     )
     assert where == "servers.s.volatile.refund.1"
     assert said in message
+
+
+@pytest.mark.parametrize(("bodies", "is_enough"), [(1_999, False), (2_000, True), (2_001, True)])
+def test_a_body_may_not_be_larger_than_what_one_agent_may_have(bodies: int, is_enough: bool) -> None:
+    limits = {"body_bytes_max": 1_000, "bodies_bytes_max": bodies}
+    if is_enough:
+        Config.model_validate({"limits": limits})
+        return
+    with pytest.raises(ValidationError, match="make it at least twice as much"):
+        Config.model_validate({"limits": limits})

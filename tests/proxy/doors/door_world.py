@@ -25,7 +25,7 @@ from proxy.keys import Keys
 from proxy.tasks import spawn
 from proxy.upstreams.base import Incoming, Reply, Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable
-from proxy.wire.http_protocol import LEFT_EXTENSION
+from proxy.wire.http_protocol import LEFT_EXTENSION, UNREAD_EXTENSION
 from redaction.model import Inspection, Outcome, Redaction
 from tests.proxy.builders import CountedIds, allow, ask, definition, deny
 from tests.proxy.world import World
@@ -315,6 +315,7 @@ class Answered:
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
         self.is_complete = False
+        self.is_read = False  # the request's body was asked for
         self.left = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -442,14 +443,12 @@ class Caller:
             "headers": tuple(raw),
             "client": (peer, 50_000),
             "server": ("127.0.0.1", 8610),
-            "extensions": {LEFT_EXTENSION: answered.left},
+            "extensions": {LEFT_EXTENSION: answered.left, UNREAD_EXTENSION: lambda: False},
         }
-        sent = False
 
         async def receive() -> dict[str, Any]:
-            nonlocal sent
-            if not sent:
-                sent = True
+            if not answered.is_read:
+                answered.is_read = True
                 return {"type": "http.request", "body": data, "more_body": False}
             await answered.left.wait()
             return {"type": "http.disconnect"}

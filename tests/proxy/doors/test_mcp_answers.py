@@ -8,6 +8,7 @@ import pytest
 from mcp.types import methods
 
 from proxy import answers
+from proxy.doors.admission import Admission
 from proxy.doors.mcp_answers import ending_of, without_our_meta
 from proxy.doors.mcp_outgoing import AgentRequest
 from proxy.exchange import Answer, AnswerKind, Client
@@ -26,7 +27,15 @@ def asked(revision: Revision = Revision.R2025_11_25, method: str = "tools/call",
     params = PARAMS.get(method, {})
     raw = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
     row = next(row for row in METHODS if row.name == method and revision in row.revisions)
-    return AgentRequest(Request(request_id, method, params, raw), row, revision, McpHeaders({}), Client(), "*/*")
+    return AgentRequest(
+        Request(request_id, method, params, raw),
+        row,
+        revision,
+        McpHeaders({}),
+        Client(),
+        "*/*",
+        Admission(working_max=1, in_flight_max=1, bodies_bytes_max=1).enter("ada"),
+    )
 
 
 KINDS = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
-from proxy.doors.mcp_http import Place
+from proxy.doors.admission import FULL
 from proxy.upstreams.base import Reply, UpstreamFailed
 from tests.proxy.doors.door_world import AGENT_KEY, OTHER_KEY, Caller, DoorWorld, Stream, call, request, result, streams
 
@@ -95,7 +96,7 @@ async def test_other_http_methods_are_not_allowed(world: DoorWorld, verb: str) -
     assert world.server.posted == []
 
 
-async def test_past_the_cap_the_answer_is_quick_and_closed() -> None:
+async def test_p14_past_the_cap_the_answer_is_quick_closed_and_understood() -> None:
     world = DoorWorld(limits={"in_flight_max": 2})
     first, second = Stream(), Stream()
     for stream in (first, second):
@@ -103,30 +104,69 @@ async def test_past_the_cap_the_answer_is_quick_and_closed() -> None:
     held = [world.agent.start(call("allow", number)) for number in (1, 2)]
     await world.server.wait_for(2)
     refused = await world.agent.send(call("allow", 3))
-    assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    assert refused.json == {"jsonrpc": "2.0", "id": None, "error": {"code": -32603, "message": FULL}}
     first.say(result(1))
     second.say(result(2))
     for answered in held:
         await answered.done()
     assert (await world.agent.send(call("allow", 4))).status == 200
+    assert len(world.server.posted) == 3
+    await world.world.quiet()
+    assert [entry.body["why"] for entry in world.entries("call_refused")] == [FULL]
+
+
+async def test_p14_a_slow_tool_keeps_nobody_from_being_worked_on() -> None:
+    world = DoorWorld(limits={"working_max": 1})
+    slow = Stream()
+    world.server.then("tools/call", streams(slow))
+    waiting = world.agent.start(call("allow", 1))
+    await world.server.wait_for(1)
+    assert (world.door.admission.working.taken, world.door.admission.in_flight.taken) == (0, 1)
+    assert (await world.agent.send(call("allow", 2))).status == 200
+    slow.say(result(1))
+    assert (await waiting.done()).status == 200
+    assert (world.door.admission.working.taken, world.door.admission.in_flight.taken) == (0, 0)
+
+
+async def test_p14_an_agent_that_asks_for_everything_leaves_something_for_the_others() -> None:
+    world = DoorWorld(limits={"in_flight_max": 4})
+    slow = [Stream() for _ in range(3)]
+    for stream in slow:
+        world.server.then("tools/call", streams(stream))
+    held = [world.agent.start(call("allow", number)) for number in range(3)]
+    await world.server.wait_for(3)
+    assert (await world.agent.send(call("allow", 4))).status == 503
+    other = Caller(world.door, OTHER_KEY)
+    assert (await other.send(call("allow", 5))).status == 200
+    for number, stream in enumerate(slow):
+        stream.say(result(number))
+        await held[number].done()
+
+
+async def test_p14_a_body_that_nobody_could_take_for_a_message_is_not_read(world: DoorWorld) -> None:
+    for head in ({"content-encoding": "gzip"}, {"content-type": "application/x-bomb"}):
+        answered = await world.agent.send(call(), headers=head)
+        assert (answered.status, answered.is_read) == (415, False)
+
+
+@pytest.mark.parametrize(("others_bytes", "status"), [(0, 200), (2_000, 503)])
+async def test_p14_a_body_that_finds_no_room_is_not_read(others_bytes: int, status: int) -> None:
+    world = DoorWorld(limits={"body_bytes_max": 1_000, "bodies_bytes_max": 2_000})
+    world.door.admission.bodies.take("others", others_bytes)
+    answered = await world.agent.send(call(), headers={"content-length": str(len(json.dumps(call())))})
+    assert (answered.status, answered.is_read) == (status, status == 200)
+    assert world.door.admission.bodies.taken == others_bytes
 
 
 async def test_a_held_call_gives_its_place_back() -> None:
     world = DoorWorld(limits={"in_flight_max": 1})
     held = world.agent.start(call("ask", 1))
     await world.only_parked()
-    assert world.door.in_flight == 0
+    assert world.door.admission.in_flight.taken == 0
     assert (await world.agent.send(call("allow", 2))).status == 200
     held.leave()
     await held.done()
-
-
-async def test_a_place_is_given_back_once() -> None:
-    flights: set[Place] = set()
-    place = Place(flights)
-    place.release()
-    place.release()
-    assert flights == set()
 
 
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])
@@ -148,7 +188,11 @@ async def test_an_agent_that_leaves_while_sending_is_answered_by_nobody(world: D
         "type": "http",
         "method": "POST",
         "path": "/mcp/payments",
-        "headers": ((b"host", b"127.0.0.1:8610"), (b"authorization", f"Bearer {AGENT_KEY}".encode())),
+        "headers": (
+            (b"host", b"127.0.0.1:8610"),
+            (b"authorization", f"Bearer {AGENT_KEY}".encode()),
+            (b"content-type", b"application/json"),
+        ),
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 8610),
         "extensions": {LEFT_EXTENSION: left},

@@ -188,7 +188,7 @@ async def test_a_subscription_is_a_long_stream_of_inspected_notifications(world:
     message = modern(request("subscriptions/listen", 4, notifications={"toolsListChanged": True}))
     answered = world.agent.start(message, headers=modern_headers(message))
     await answered.until(lambda one: one.status == 200)
-    assert world.door.in_flight == 0
+    assert world.door.admission.in_flight.taken == 0
     acknowledged = notification("notifications/subscriptions/acknowledged", _meta={"x": 4})
     changed = notification("notifications/tools/list_changed", _meta={"x": 4})
     stream.say(acknowledged).say(changed).say(notification("notifications/message", data="POISON"))

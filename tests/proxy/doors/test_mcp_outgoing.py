@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from policies.model import Agent, Direction, JsonObject, ToolCall
+from proxy.doors.admission import Admission
 from proxy.doors.mcp_outgoing import AgentRequest, call_of, headers_for, message_for, take_ticket
 from proxy.exchange import Client
 from proxy.wire import jsonrpc
@@ -31,7 +32,15 @@ def asked(message: JsonObject, revision: Revision = Revision.R2025_11_25, **head
     row = method(revision, Direction.AGENT_TO_TOOL, Kind.REQUEST, message["method"])
     assert row is not None
     lines = McpHeaders({name.replace("_", "-"): value for name, value in headers.items()})
-    return AgentRequest(read(message), row, revision, lines, Client(), "application/json")
+    return AgentRequest(
+        read(message),
+        row,
+        revision,
+        lines,
+        Client(),
+        "application/json",
+        Admission(working_max=1, in_flight_max=1, bodies_bytes_max=1).enter("ada"),
+    )
 
 
 def judged(of: AgentRequest) -> ToolCall:
