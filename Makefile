@@ -1,5 +1,5 @@
 # What a developer needs, in one word each. CI runs .ci/run, which does all of it from a clean checkout.
-.PHONY: check test long browser conformance demo bench kernel schemas lock
+.PHONY: check test long browser conformance demo bench parked kernel schemas lock
 
 check:  ## formatting, lint, types, tests: before every commit
 	uv run ruff format --check .
@@ -22,8 +22,11 @@ conformance:  ## the public MCP suite's four legs, without and with the gate (ne
 demo:  ## the gate with real servers and the reviewer played; fails if a step comes out wrong
 	uv run interlock demo --auto
 
-bench:  ## what the gate costs a call, as a table
+bench:  ## what the gate costs a call, beside what else stands in front of tool servers, as a table
 	uv run python -m bench.overhead
+
+parked:  ## what 1,000 and 10,000 parked calls cost
+	uv run python -m bench.parked
 
 kernel:  ## the trust kernel with every branch covered
 	.ci/kernel

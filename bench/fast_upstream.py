@@ -1,8 +1,9 @@
 """A tool server as fast as Python can be: Streamable HTTP over a raw asyncio protocol, a varied 1 KB result per call.
 
 Rules of this module:
-* It answers `initialize`, `server/discover` (method not found), `tools/list` and `tools/call`; nothing else.
+* It answers `initialize`, `ping`, `tools/list` and `tools/call`; anything else is a method not found. No sessions.
 * No two results are the same, so that no cache of anybody's answers for the inspector.
+* The result of call `SECRET_ID` holds a key: whoever inspects results does not hand it on.
 
 Run: python -m bench.fast_upstream --port N
 """
@@ -24,6 +25,8 @@ TOOL = {
         "required": ["id"],
     },
 }
+SECRET_ID = 0  # the call whose answer must not pass an inspector
+SECRET = "the key is AKIAQ3EGRZ5XK7PLM2WT"
 WORDS = ("order parcel invoice shipped pending warehouse north south river stone lamp table copper silver").split()
 
 
@@ -49,10 +52,13 @@ def answer(message: dict[str, Any], rng: random.Random) -> dict[str, Any] | None
             "capabilities": {"tools": {}},
             "serverInfo": {"name": "fast", "version": "1"},
         }
+    elif method == "ping":
+        result = {}
     elif method == "tools/list":
         result = {"tools": [TOOL]}
     elif method == "tools/call":
-        result = {"content": [{"type": "text", "text": varied_text(1000, rng)}]}
+        text = SECRET if message["params"]["arguments"].get("id") == SECRET_ID else varied_text(1000, rng)
+        result = {"content": [{"type": "text", "text": text}]}
     else:
         return {"jsonrpc": "2.0", "id": message_id, "error": {"code": -32601, "message": "Method not found"}}
     return {"jsonrpc": "2.0", "id": message_id, "result": result}
