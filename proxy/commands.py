@@ -24,10 +24,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send exactly this call to its tool."""
+    """Send exactly this call to its tool. `is_read`: failing after it was sent leaves nobody in doubt."""
 
     call_id: str
     call: ToolCall
+    is_read: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,10 @@ class Gate:
         if decision.effect is Effect.ALLOW:
             record = self._keep(self._rows.call(event, CallState.DISPATCHING))
             self.stage = Stage.DISPATCHING
-            return [Record(self._rows.decided(record, event)), Forward(record.id, event.call)]
+            return [
+                Record(self._rows.decided(record, event)),
+                Forward(record.id, event.call, self._is_read(event.call)),
+            ]
         # A deny; or an effect that nobody here enforces, which is refused all the same (P1).
         record = self._keep(self._rows.call(event, CallState.DENIED))
         self.stage = Stage.DONE
@@ -244,7 +247,10 @@ class Gate:
             return self._supersede(event, call, decision, why="rules ask now that this approval did not answer")
         self._call = call
         self.stage = Stage.DISPATCHING
-        return [Record(self._rows.spent(record, review, decision, event.at)), Forward(record.id, call)]
+        return [
+            Record(self._rows.spent(record, review, decision, event.at)),
+            Forward(record.id, call, self._is_read(call)),
+        ]
 
     def _supersede(self, event: ReviewChanged, call: ToolCall, decision: Decision, *, why: str) -> list[Command]:
         """The old approval is void; the question is asked anew where policy still lets it be asked."""

@@ -111,7 +111,7 @@ class Life:
         return None
 
     async def _forward(self, command: Forward) -> Event:
-        sent = Sent()
+        sent = Sent(is_read=command.is_read)
         self._forwarded = True
         clock = self._runner.clock
         try:

@@ -82,7 +82,7 @@ class McpExchange:
             message.raw,
             headers=headers_for(self.request, message, call),
             sent=sent,
-            reuse_connection=call.method != "tools/call",
+            reuse_connection=sent.is_read,  # a connection gone stale would put anything else in doubt (traps T3)
             before_repeat=lambda: self._same_definition(call),
         )
         try:

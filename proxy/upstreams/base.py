@@ -21,12 +21,16 @@ INVENTORY_AGENT = "\0inventory"
 
 
 class Sent:
-    """A mark set when the first byte of a request may have left us; before it, failing is `failed_before_send`."""
+    """A mark set when the first byte of a request may have left us; before it, failing is `failed_before_send`.
 
-    __slots__ = ("happened",)
+    `is_read`: what is sent only reads, so that failing afterwards leaves nobody in doubt.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("happened", "is_read")
+
+    def __init__(self, *, is_read: bool = False) -> None:
         self.happened = False
+        self.is_read = is_read
 
 
 class UpstreamFailed(Exception):

@@ -1,8 +1,8 @@
-"""A tool server over Streamable HTTP: one request out, one strictly read answer in. The only importer of aiohttp.
+"""A tool server over Streamable HTTP: one request out, one strictly read answer in. Over connections of our own.
 
 Rules of this module:
 * One dispatch (traps T1): no retries, also where HTTP would allow them; a broken connection is told, never mended.
-* `Sent` is set by a trace of the client before the first byte of the head is written, never by an exception (T2).
+* `Sent` is set just before the request is written, never guessed from an error (T2).
 * Pooled connections idle for at most `pool_idle_sec`; `reuse_connection=False` takes a fresh one that closes (T3).
 * Streams that only listen have connections of their own number: whoever holds them keeps no call waiting (P14).
 * No redirects, no proxies or credentials from the environment, no cookies, no decompression unasked (T4).
@@ -14,28 +14,25 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
-import aiohttp
 import structlog
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from policies.model import JsonObject
 from proxy.tasks import spawn
 from proxy.upstreams import http_rules
 from proxy.upstreams.address_rule import AddressRefused, Network
 from proxy.upstreams.base import INVENTORY_AGENT, Incoming, Reply, Sent, UpstreamFailed
-from proxy.upstreams.interim import Counted
+from proxy.upstreams.http_connection import Broken, Response
+from proxy.upstreams.http_pool import Pool
 from proxy.upstreams.pinning import PinnedAddresses, rule_of
 from proxy.upstreams.reading import EventReader, Malformed, error_body, whole_answer
 from proxy.wire import body, strict_json
+from proxy.wire.http_response import ResponseLimits
 
 log = structlog.get_logger("interlock.upstream")
 
@@ -89,13 +86,14 @@ class HttpUpstream:
         on_change: Callable[[str], None] = lambda _server: None,
     ) -> None:
         """Raises: UrlRefused, HeaderRefused, OSError (ca_file)."""
-        self.name, self._url = name, url
+        self.name = name
         self._limits, self._on_change = limits or HttpLimits(), on_change
         self._configured = http_rules.check_configured(headers or {})
         self._tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
         rule = rule_of(url, resolves_to, forbidden)
         self._addresses = PinnedAddresses(rule, resolve_sec_max=self._limits.connect_sec_max)
-        self._clients: dict[_On, aiohttp.ClientSession] = {}
+        self._origin = http_rules.origin(url)
+        self._pools = {on: self._pool(self._limits.pool_idle_sec if on is _On.POOLED else 0) for on in _On}
         self._was_away = False
         self._is_closed = False
 
@@ -157,8 +155,8 @@ class HttpUpstream:
     async def close(self) -> None:
         """Close every connection."""
         self._is_closed = True
-        for client in self._clients.values():
-            await client.close()
+        for pool in self._pools.values():
+            pool.close()
 
     # Sending.
 
@@ -168,9 +166,7 @@ class HttpUpstream:
         except http_rules.HeaderRefused as error:
             raise self._failed(str(error), sent=False) from error
 
-    async def _send(
-        self, method: str, head: Mapping[str, str], data: bytes | None, sent: Sent, on: _On
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, method: str, head: Mapping[str, str], data: bytes | None, sent: Sent, on: _On) -> Response:
         """One request, up to the head of its answer. Raises: UpstreamFailed."""
         try:
             await self._addresses.know()
@@ -179,13 +175,13 @@ class HttpUpstream:
             raise self._failed(str(error), sent=False) from error
         if self._is_closed:
             raise self._failed("the gate is stopping", sent=False)
-        limits = self._limits
+        request = http_rules.written(self._origin, method, head, data, closes=on is not _On.POOLED)
         try:
-            async with asyncio.timeout(limits.connect_sec_max + limits.silence_sec_max):
-                response = await self._client(on).request(
-                    method, self._url, headers=head, data=data, allow_redirects=False, trace_request_ctx=sent
-                )
-        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            connection = await self._pools[on].take()
+            sent.happened = True  # nothing is awaited between here and the first byte
+            response = connection.write(request)
+            await self._head_in_time(response)
+        except (Broken, OSError) as error:  # TimeoutError is an OSError
             if not sent.happened:
                 self._addresses.forget()
             self._was_away = True
@@ -196,51 +192,39 @@ class HttpUpstream:
             self._on_change(self.name)
         return response
 
-    def _client(self, on: _On) -> aiohttp.ClientSession:
-        if on not in self._clients:
-            self._clients[on] = self._new_client(force_close=on is not _On.POOLED)
-        return self._clients[on]
+    async def _head_in_time(self, response: Response) -> None:
+        """Raises: Broken, TimeoutError; the response is then closed."""
+        try:
+            async with asyncio.timeout(self._limits.silence_sec_max):
+                await response.head()
+        except BaseException:
+            response.close()
+            raise
 
-    def _new_client(self, *, force_close: bool) -> aiohttp.ClientSession:
-        limits, trace = self._limits, aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_mark_sent)
-        connector = aiohttp.TCPConnector(
-            resolver=_Resolver(self._addresses),
-            use_dns_cache=False,
-            ssl=self._tls,
-            limit=limits.connections_max,
-            force_close=force_close,
-            keepalive_timeout=None if force_close else limits.pool_idle_sec,
+    def _pool(self, idle_sec: float) -> Pool:
+        limits = self._limits
+        return Pool(
+            host=self._origin.host,
+            port=self._origin.port,
+            tls=self._tls if self._origin.is_tls else None,
+            addresses=lambda: self._addresses.known,
+            limits=ResponseLimits(head_bytes_max=limits.head_bytes_max),
+            connections_max=limits.connections_max,
+            idle_sec=idle_sec,
+            connect_sec_max=limits.connect_sec_max,
         )
-        client = aiohttp.ClientSession(
-            connector=connector,
-            response_class=_Answer,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            raise_for_status=False,
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=limits.connect_sec_max, sock_connect=limits.connect_sec_max
-            ),
-            trace_configs=[trace],
-            max_line_size=8190,
-            max_field_size=8190,
-            max_headers=100,
-        )
-        client._retry_connection = False  # traps T1: aiohttp has no public switch for it; a contract test watches
-        return client
 
     # Reading.
 
-    async def _accepted(self, response: aiohttp.ClientResponse) -> Reply:
+    async def _accepted(self, response: Response) -> Reply:
         """The answer to a message that expects none, or to a DELETE: its status, and what an error says."""
         if 200 <= response.status < 300:
             headers = self._passed_out(response)
-            response.release() if response.content.at_eof() else response.close()
+            response.close()
             return Reply(response.status, headers)
         return await self._whole(response)
 
-    async def _whole(self, response: aiohttp.ClientResponse) -> Reply:
+    async def _whole(self, response: Response) -> Reply:
         status, headers = response.status, self._passed_out(response)
         if 300 <= status < 400:
             response.close()
@@ -262,24 +246,21 @@ class HttpUpstream:
         except Malformed as error:
             raise self._failed(str(error), sent=True) from error
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: Response) -> bytes:
         """The whole body, decoded, within the limits. Raises: UpstreamFailed."""
         limits = self._limits
-        content = response.content
-        if content.is_eof() and content.exception() is None:
-            data = content.read_nowait()  # a small answer is there as soon as its head is
-        else:
-            data = await self._read_in_time(response)
+        # A small answer is there as soon as its head is.
+        data = response.rest() if response.is_complete else await self._read_in_time(response)
         if len(data) > limits.body_bytes_max:
             raise self._failed(f"its answer has more than {limits.body_bytes_max} bytes", sent=True)
-        if "content-encoding" not in response.headers:
+        if response.header(b"content-encoding") is None:
             return data
         try:
-            return body.decode(data, response.raw_headers, body.BodyLimits(limits.body_bytes_max))
+            return body.decode(data, response.lines, body.BodyLimits(limits.body_bytes_max))
         except body.BodyRefused as error:
             raise self._failed(f"its answer cannot be decoded: {error}", sent=True) from error
 
-    async def _read_in_time(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_in_time(self, response: Response) -> bytes:
         limits, received = self._limits, bytearray()
         try:
             async with asyncio.timeout(limits.total_sec_max):
@@ -291,23 +272,23 @@ class HttpUpstream:
             raise self._failed(f"its answer was not complete after {limits.total_sec_max:g} s", sent=True) from None
         return bytes(received)
 
-    async def _chunk(self, response: aiohttp.ClientResponse, silence_sec_max: float | None) -> bytes:
+    async def _chunk(self, response: Response, silence_sec_max: float | None) -> bytes:
         """The next bytes; empty at the end. Raises: UpstreamFailed."""
         try:
             async with asyncio.timeout(silence_sec_max):
-                return await response.content.readany()
+                return await response.some()
         except TimeoutError:
             raise self._failed(f"it fell silent for {silence_sec_max:g} s in its answer", sent=True) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._failed(f"its answer broke off: {str(error) or type(error).__name__}", sent=True) from error
+        except Broken as error:
+            raise self._failed(f"its answer broke off: {error}", sent=True) from error
 
-    def _stream(self, response: aiohttp.ClientResponse, request_id: str | int | None, *, is_endless: bool) -> Reply:
+    def _stream(self, response: Response, request_id: str | int | None, *, is_endless: bool) -> Reply:
         headers = self._passed_out(response)
         limits = replace(self._limits, stream_bytes_max=0) if is_endless else self._limits
         reader = EventReader(request_id, limits.json, limits.stream_bytes_max)
 
         async def close() -> None:
-            if reader.is_answered and not response.content.at_eof():
+            if reader.is_answered and not response.is_complete:
                 spawn(_read_to_end(response), name=f"rest:{self.name}")  # its end is near: keep the connection
             else:
                 response.close()
@@ -316,13 +297,13 @@ class HttpUpstream:
         return Reply(response.status, headers, is_stream=True, incoming=incoming, close=close)
 
     async def _incoming(
-        self, response: aiohttp.ClientResponse, reader: EventReader, silence_sec_max: float | None
+        self, response: Response, reader: EventReader, silence_sec_max: float | None
     ) -> AsyncIterator[Incoming]:
         limits = self._limits
         until = None if silence_sec_max is None else asyncio.get_running_loop().time() + limits.total_sec_max
         try:
             bytes_max = 0 if until is None else limits.stream_bytes_max
-            decoder = body.Decoder(response.raw_headers, body.BodyLimits(bytes_max))
+            decoder = body.Decoder(response.lines, body.BodyLimits(bytes_max))
             while chunk := await self._chunk(response, silence_sec_max):
                 for piece in decoder.feed(chunk):
                     for incoming in reader.feed(piece):
@@ -336,12 +317,14 @@ class HttpUpstream:
             response.close()
             raise self._failed(str(error), sent=True) from error
 
-    def _passed_out(self, response: aiohttp.ClientResponse) -> dict[str, str]:
-        size = sum(len(name) + len(value) for name, value in response.raw_headers)
+    def _passed_out(self, response: Response) -> dict[str, str]:
+        size = sum(len(name) + len(value) for name, value in response.lines)
         if size > self._limits.head_bytes_max:
             raise self._failed(f"the head of its answer has more than {self._limits.head_bytes_max} bytes", sent=True)
         try:
-            return http_rules.passed_out(response.headers.items())
+            return http_rules.passed_out(
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.lines
+            )
         except http_rules.HeaderRefused as error:
             raise self._failed(str(error), sent=True) from error
 
@@ -349,59 +332,16 @@ class HttpUpstream:
         return UpstreamFailed(f"{self.name}: {why}", sent=sent)
 
 
-class _Answer(aiohttp.ClientResponse):
-    """An answer before which a server may send few interim ones."""
-
-    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        return await super().start(cast(aiohttp.connector.Connection, Counted(connection)))
-
-
-class _Resolver(AbstractResolver):
-    """Gives aiohttp the pinned addresses and nothing else."""
-
-    def __init__(self, addresses: PinnedAddresses) -> None:
-        self._addresses = addresses
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002 - both families are tried
-    ) -> list[ResolveResult]:
-        if not self._addresses.known:
-            raise OSError(f"{host} is not resolved")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for address in self._addresses.known
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
-async def _mark_sent(
-    _client: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestHeadersSentParams
-) -> None:
-    """aiohttp tells of headers when it is about to write them: from here on a byte may have left us."""
-    context.trace_request_ctx.happened = True
-
-
-async def _read_to_end(response: aiohttp.ClientResponse) -> None:
+async def _read_to_end(response: Response) -> None:
     """Let an answered stream end by itself, so that its connection can be used again."""
     try:
         async with asyncio.timeout(1):
-            while await response.content.readany():
+            while await response.some():
                 pass
-    except (aiohttp.ClientError, OSError):
+    except (Broken, TimeoutError):
         response.close()
 
 
-def _media_type(response: aiohttp.ClientResponse) -> str:
-    return http_rules.media_type(response.headers.get("content-type"))
+def _media_type(response: Response) -> str:
+    value = response.header(b"content-type")
+    return http_rules.media_type(None if value is None else value.decode("latin-1"))

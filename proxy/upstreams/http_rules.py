@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
 
 PASSED_IN = frozenset({"accept", "last-event-id", "mcp-protocol-version", "mcp-method", "mcp-name"})
 PASSED_IN_PREFIX = "mcp-param-"
@@ -39,6 +41,47 @@ _NEVER_CONFIGURED = frozenset(
         "mcp-session-id",
     }
 )
+
+
+# What a path or a query may hold as it is (RFC 3986 §3.3, §3.4); `%` begins what is encoded already.
+_PATH_SAFE, _QUERY_SAFE = "/%:@!$&'()*+,;=-._~", "/?%:@!$&'()*+,;=-._~"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the requests of one upstream go: what connecting needs, and what each request says of it."""
+
+    host: str
+    port: int
+    is_tls: bool
+    target: str
+    authority: str
+
+
+def origin(url: str) -> Origin:
+    """The origin of a URL that `pinning.rule_of` has let through."""
+    parts = urlsplit(url)
+    is_tls, host = parts.scheme == "https", parts.hostname or ""
+    usual = 443 if is_tls else 80
+    port = parts.port or usual
+    name = f"[{host}]" if ":" in host else host if host.isascii() else host.encode("idna").decode("ascii")
+    target = quote(parts.path or "/", safe=_PATH_SAFE)
+    if parts.query:
+        target = f"{target}?{quote(parts.query, safe=_QUERY_SAFE)}"
+    return Origin(host, port, is_tls, target, name if port == usual else f"{name}:{port}")
+
+
+def written(to: Origin, method: str, head: Mapping[str, str], data: bytes | None, *, closes: bool) -> bytes:
+    """One whole request, as it goes on the wire. The head is one that `outgoing` has made."""
+    lines = [f"{method} {to.target} HTTP/1.1\r\nhost: {to.authority}\r\n"]
+    lines += [f"{name}: {value}\r\n" for name, value in head.items()]
+    if closes:
+        lines.append("connection: close\r\n")
+    if data is None:
+        lines.append("\r\n")
+        return "".join(lines).encode("ascii")
+    lines.append(f"content-length: {len(data)}\r\n\r\n")
+    return b"".join(("".join(lines).encode("ascii"), data))
 
 
 class HeaderRefused(ValueError):

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from proxy.wire.http_response import PARSER_FAULTS
 
 LEFT_EXTENSION: Final = "interlock.left"
 """The ASGI extension under which a scope carries the event that is set when the client has gone."""
@@ -168,7 +169,7 @@ class GateProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self._feed(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade, _Stop):
+        except (*PARSER_FAULTS, _Stop):
             self._stopped(len(data))
         else:
             self._await_input(self._missing_input())

@@ -613,6 +613,14 @@ def test_p05_a_call_labelled_read_by_one_entry_and_as_acting_by_another_is_in_do
     assert moves(the_gate.handle(UpstreamBroke("connection reset", True, T0 + 1))[0]) == [("MoveCall", "in_doubt")]
 
 
+@pytest.mark.parametrize(("tags", "is_read"), [({"read"}, True), ({"read", "write"}, False), (set(), False)])
+def test_p05_what_is_sent_says_whether_its_failing_could_leave_a_doubt(tags: set[str], is_read: bool) -> None:
+    labels = Classification(is_classified=True, risk_tags=frozenset(tags))
+    sent = gate().handle(CallReceived(refund(), allow(classification=labels), T0))[-1]
+    assert isinstance(sent, Forward)
+    assert sent.is_read is is_read
+
+
 def test_p09_a_tool_that_calls_itself_a_read_is_in_doubt_all_the_same() -> None:
     boasting = replace(definition(), annotations={"readOnlyHint": True, "idempotentHint": True})
     the_gate, _ = dispatching(call=refund(50, definition=boasting))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from policies.model import Decision, ToolCall
+from policies.model import Classification, Decision, ToolCall
 from proxy.doors.mcp_exchange import McpExchange
 from proxy.exchange import Answer, AnswerKind
 from proxy.upstreams.base import Reply, Sent, UpstreamFailed
@@ -120,6 +120,14 @@ async def test_a_stream_that_stops_without_an_answer_leaves_the_call_in_doubt(wo
     assert "IN DOUBT" in answered.text
     assert await state_of(world) is CallState.IN_DOUBT
     assert world.server.executed == ["allow"]
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_t03_only_a_read_may_go_on_a_connection_that_was_kept(world: DoorWorld, is_read: bool) -> None:
+    tags = frozenset({"read"}) if is_read else frozenset({"write"})
+    world.world.judging.decide = lambda _call: allow(classification=Classification(True, risk_tags=tags))
+    await world.agent.send(call("allow", 3))
+    assert [posted.reuse_connection for posted in world.server.posted] == [is_read]
 
 
 async def test_a_call_that_never_left_may_be_repeated(world: DoorWorld) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.upstreams.http_rules import HeaderRefused, check_configured, media_type, outgoing, passed_out
+from proxy.upstreams.http_rules import (
+    HeaderRefused,
+    Origin,
+    check_configured,
+    media_type,
+    origin,
+    outgoing,
+    passed_out,
+    written,
+)
 
 FROM_AN_AGENT = {
     "Accept": "text/event-stream",
@@ -123,3 +132,25 @@ def test_a_header_that_is_double_too_long_or_not_visible_is_refused(lines: list[
 )
 def test_a_media_type_is_read_without_case_and_parameters(value: str | None, expected: str) -> None:
     assert media_type(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://Tool.example/mcp", Origin("tool.example", 80, False, "/mcp", "tool.example")),
+        ("https://tool.example", Origin("tool.example", 443, True, "/", "tool.example")),
+        ("https://tool.example:80/a?b=c d", Origin("tool.example", 80, True, "/a?b=c%20d", "tool.example:80")),
+        ("http://[::1]:81/\u00e9/%2F", Origin("::1", 81, False, "/%C3%A9/%2F", "[::1]:81")),
+        ("http://b\u00fccher.example/", Origin("b\u00fccher.example", 80, False, "/", "xn--bcher-kva.example")),
+    ],
+)
+def test_where_requests_go_is_read_out_of_the_url(url: str, expected: Origin) -> None:
+    assert origin(url) == expected
+
+
+def test_a_request_is_written_whole_and_in_one_way() -> None:
+    to = Origin("tool", 80, False, "/mcp", "tool")
+    assert written(to, "POST", {"accept": "x"}, b"{}", closes=False) == (
+        b"POST /mcp HTTP/1.1\r\nhost: tool\r\naccept: x\r\ncontent-length: 2\r\n\r\n{}"
+    )
+    assert written(to, "GET", {}, None, closes=True) == b"GET /mcp HTTP/1.1\r\nhost: tool\r\nconnection: close\r\n\r\n"
