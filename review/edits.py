@@ -36,6 +36,7 @@ from review.desk import (
 from review.lifecycle import ReviewEvent, after, states_allowing
 from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Verdict
 from review.ports import InsertVote, MoveCall, MoveReview, RowChange
+from review.precedents import precedent
 from review.refusals import Conflict, NotAllowed, RefusalCode, Unacceptable
 from review.votes import settle
 
@@ -83,6 +84,7 @@ async def edit(
     facts = _facts(desk, call, new)
     entries = [act.entry(EntryKind.REVIEW_EDITED, state, given=tally.given, wanted=tally.wanted, **facts)]
     if state not in (ReviewState.PARKED, ReviewState.APPROVING):
+        rows += precedent(desk, review, call, now)
         entries.append(act.entry(EntryKind.REVIEW_SETTLED, state, binding=new.review.binding))
     return await act.commit(desk, state, rows, entries, tally, undo_until=fields.get("undo_until"))
 

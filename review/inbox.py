@@ -20,7 +20,10 @@ from review.doubts import Found
 from review.lifecycle import ReviewEvent, states_allowing
 from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Vote
 from review.ports import Listed, ToolSeen
+from review.precedents import Precedents, precedents_of
 from review.refusals import NotAllowed, NotFound
+
+SESSION_CALLS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,17 @@ class Shown:
     digest: str | None
     cannot_decide: str | None
     cannot_object: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What helps to decide and is not the call itself: the like cases, and what the agent's session did last.
+
+    `session` is newest first and holds the call itself; it is empty where the agent has no session.
+    """
+
+    precedents: Precedents
+    session: tuple[CallRecord, ...]
 
 
 class Inbox:
@@ -98,6 +112,12 @@ class Inbox:
             cannot_decide=_why_not_decide(reviewer, review, call, given),
             cannot_object=_why_not_object(reviewer, review),
         )
+
+    async def background(self, shown: Shown) -> Background:
+        """For the call's page; acts do not need it. Raises: StoreDown."""
+        call, records = shown.call, self._desk.records
+        last = await records.session_calls(call.agent, call.session, limit=SESSION_CALLS) if call.session else ()
+        return Background(await precedents_of(self._desk, call), tuple(last))
 
     async def claim(self, review_id: str, reviewer: Reviewer, seen: Seen) -> Acted:
         return await claims.claim(self._desk, review_id, reviewer, seen)

@@ -139,6 +139,15 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class Precedent:
+    """One review that people settled, under a commitment to the shape of its call. `at` is when they did."""
+
+    review_id: str
+    shape: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """One call as kept. `proposed`, `approved`, `outcome` are sealed at rest, and None once retention has erased them.
 

@@ -21,6 +21,7 @@ from review.model import (
     CallState,
     LoginLink,
     LoginSession,
+    Precedent,
     Reviewer,
     ReviewRecord,
     ReviewState,
@@ -84,7 +85,14 @@ class InsertVote:
     clear_earlier: bool = False
 
 
-type RowChange = InsertCall | MoveCall | InsertReview | MoveReview | InsertVote
+@dataclass(frozen=True, slots=True)
+class InsertPrecedent:
+    """A settled review as a precedent of its call's shape; the same review's earlier row is replaced."""
+
+    precedent: Precedent
+
+
+type RowChange = InsertCall | MoveCall | InsertReview | MoveReview | InsertVote | InsertPrecedent
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,12 @@ class Records(Protocol):
 
     async def latest_by_key(self, repeat_key: str, *, since: float) -> Sequence[CallRecord]:
         """Calls with this repeat key created or changed since, and those not over, however old; newest first."""
+
+    async def precedents(self, shape: str, *, limit: int) -> Sequence[ReviewRecord]:
+        """The reviews under this shape as they are now, the last settled first."""
+
+    async def session_calls(self, agent: str, session: str, *, limit: int) -> Sequence[CallRecord]:
+        """The last calls of this agent's session, newest first."""
 
     async def unsettled(self, *, since: float) -> Sequence[tuple[str, str]]:
         """(repeat key, call id), oldest first, of calls an identical one may have to answer to.

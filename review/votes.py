@@ -33,6 +33,7 @@ from review.desk import (
 from review.lifecycle import ReviewEvent, follow, states_allowing
 from review.model import CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Verdict
 from review.ports import InsertVote, MoveCall, MoveReview, RowChange
+from review.precedents import precedent
 from review.refusals import Conflict, NotAllowed, RefusalCode, Unacceptable
 
 _UNCLAIMED: dict[str, Any] = {"claimed_by": None, "claimed_until": None}
@@ -66,6 +67,7 @@ async def approve(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, co
     ]
     entries = [act.entry(EntryKind.REVIEW_VOTED, state, given=tally.given, wanted=tally.wanted)]
     if tally.is_met:
+        rows += precedent(desk, review, call, now)
         entries.append(act.entry(EntryKind.REVIEW_SETTLED, state, binding=review.binding, **_terms(fields)))
     return await act.commit(desk, state, rows, entries, tally, undo_until=fields.get("undo_until"))
 
@@ -110,6 +112,7 @@ async def reject(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, com
         MoveReview(review.id, frozenset({review.state}), state, fields, review.version),
         MoveCall(call.id, frozenset({CallState.WAITING}), CallState.CLOSED, {"updated_at": now}),
         InsertVote(act.vote()),
+        *precedent(desk, review, call, now),
     ]
     return await act.commit(
         desk, state, rows, [act.entry(EntryKind.REVIEW_VOTED, state), act.entry(EntryKind.REVIEW_SETTLED, state)]

@@ -159,6 +159,9 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "redaction.scan.CLEAN_KEY_CHARS_MAX": "characters of such a key",
     },
     "Reviewers' side": {
+        "review.precedents.LOOKED_AT_MAX": "like cases that are counted beside a call; the last settled",
+        "review.precedents.LATEST": "of them shown with reviewer and reason",
+        "review.inbox.SESSION_CALLS": "calls of the agent's session shown beside a call",
         "review.comments.COMMENTS_MAX": "comments on one review; more: refused",
         "review.console.settings.ConsoleSettings.form_bytes_max": "bytes of a form; more: 413",
         "review.console.settings.ConsoleSettings.edit_bytes_max": "bytes of edited arguments; more: 413",

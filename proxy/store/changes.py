@@ -18,11 +18,21 @@ from typing import Any, assert_never
 from audit.chain import Prepared, prepare
 from audit.entry import EntryDraft
 from proxy.store.macs import SqlValue
-from proxy.store.rows import CALLS, REVIEWS, VOTES, call_row, due_at, review_row
+from proxy.store.rows import CALLS, PRECEDENTS, REVIEWS, VOTES, call_row, due_at, review_row
 from proxy.store.tables import Row, Rows, Table
 from proxy.store.transaction import Key, Transaction, Work
 from review.model import Verdict
-from review.ports import Change, ChangeLost, InsertCall, InsertReview, InsertVote, MoveCall, MoveReview, RowChange
+from review.ports import (
+    Change,
+    ChangeLost,
+    InsertCall,
+    InsertPrecedent,
+    InsertReview,
+    InsertVote,
+    MoveCall,
+    MoveReview,
+    RowChange,
+)
 
 type Step = Callable[[Transaction], None]
 
@@ -61,7 +71,7 @@ class Preparing:
                 touches.append((CALLS, row.call_id))
             elif isinstance(row, MoveReview):
                 touches.append((REVIEWS, row.review_id))
-            elif isinstance(row, InsertVote):
+            elif isinstance(row, InsertVote | InsertPrecedent):
                 uses_sql = True
         entries = self.entries(change.entries)
         for entry in entries:
@@ -84,6 +94,9 @@ class Preparing:
             case InsertVote():
                 row = self.rows.encode(VOTES, change.vote, change.vote.review_id, (0,))
                 return partial(_insert_vote, self.rows, row, change.clear_earlier), _ROW_BYTES
+            case InsertPrecedent():
+                row = self.rows.encode(PRECEDENTS, change.precedent, change.precedent.review_id)
+                return partial(_put_precedent, self.rows, row), _ROW_BYTES
             case MoveCall():
                 fields = change.fields
                 if "updated_at" not in fields:
@@ -163,6 +176,10 @@ def _insert_vote(rows: Rows, prepared: Row, clear_earlier: bool, transaction: Tr
     row = list(prepared)
     row[VOTES.position["n"]] = number
     transaction.sql(VOTES.insert_many(1), rows.stored(VOTES, row))
+
+
+def _put_precedent(rows: Rows, row: Row, transaction: Transaction) -> None:
+    transaction.sql(PRECEDENTS.replace_many(1), rows.stored(PRECEDENTS, row))
 
 
 def _bytes_of(values: Iterable[SqlValue]) -> int:

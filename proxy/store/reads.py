@@ -20,6 +20,7 @@ from proxy.store.rows import (
     ACCOUNTS,
     CALLS,
     PINS,
+    PRECEDENTS,
     REVIEWS,
     SESSIONS,
     SNAPSHOT_LOADS,
@@ -168,6 +169,26 @@ def latest_by_key(connection: sqlite3.Connection, rows: Rows, repeat_key: str, s
         (repeat_key, since, ROWS_MAX),
     )
     return [call_of(rows, rows.check(CALLS, stored)) for stored in found.fetchall()]
+
+
+def precedents(connection: sqlite3.Connection, rows: Rows, shape: str, limit: int) -> list[ReviewRecord]:
+    """The reviews under this shape, the last settled first."""
+    found = connection.execute(
+        f"{PRECEDENTS.select} WHERE shape = ? ORDER BY at DESC LIMIT ?", (shape, _limit(limit))
+    ).fetchall()
+    ids = [str(rows.check(PRECEDENTS, stored)[0]) for stored in found]
+    return [one for one in (review(connection, rows, review_id) for review_id in ids) if one is not None]
+
+
+def session_calls(
+    connection: sqlite3.Connection, rows: Rows, agent: str, session_id: str, limit: int
+) -> list[CallRecord]:
+    """The last calls of this session, newest first; sessions are one agent's, and what is another's is left out."""
+    found = connection.execute(
+        f"{CALLS.select} WHERE session = ? ORDER BY rowid DESC LIMIT ?", (session_id, _limit(limit))
+    ).fetchall()
+    calls = [call_of(rows, rows.check(CALLS, stored)) for stored in found]
+    return [one for one in calls if one.agent == agent]
 
 
 # --- people, tools, policies

@@ -121,6 +121,8 @@ VOTES = Table(
     keys=("review_id", "n"),
 )
 
+PRECEDENTS = Table("precedents", fields=(text("review_id"), text("shape"), real("at")), keys=("review_id",))
+
 ACCOUNTS = Table(
     "accounts",
     fields=(

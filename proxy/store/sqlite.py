@@ -155,6 +155,12 @@ class SqliteStore(Store):
     async def latest_by_key(self, repeat_key: str, *, since: float) -> Sequence[CallRecord]:
         return await self._read(reads.latest_by_key, repeat_key, since)
 
+    async def precedents(self, shape: str, *, limit: int) -> Sequence[ReviewRecord]:
+        return await self._read(reads.precedents, shape, limit)
+
+    async def session_calls(self, agent: str, session: str, *, limit: int) -> Sequence[CallRecord]:
+        return await self._read(reads.session_calls, agent, session, limit)
+
     async def unsettled(self, *, since: float) -> Sequence[tuple[str, str]]:
         found: list[reads.Candidate] = []
         for state in sorted(reads.ALIVE):

@@ -179,7 +179,8 @@ async def _list(asked: Asked) -> JsonObject:
 
 async def _show(asked: Asked) -> JsonObject:
     shown = await asked.console.inbox.show(_id(asked), asked.me)
-    return views.shown_data(shown, asked.console.waiting)
+    background = await asked.console.inbox.background(shown)
+    return {**views.shown_data(shown, asked.console.waiting), **views.background_data(background)}
 
 
 async def _act(asked: Asked) -> JsonObject:

@@ -13,9 +13,10 @@ from typing import Any
 
 from policies.model import JsonObject, Risk
 from review import agreement, decisions, shape
-from review.inbox import Queue, Shown
+from review.inbox import Background, Queue, Shown
 from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Vote
 from review.ports import Listed, ToolSeen, Waiting
+from review.precedents import was_approved
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,3 +250,34 @@ def _vote(vote: Vote) -> JsonObject:
 def _named(row: Any) -> JsonObject:
     """A row's values by the names of its fields."""
     return {part.name: getattr(row, part.name) for part in fields(row)}
+
+
+def background_data(background: Background) -> JsonObject:
+    """The like cases and the session's last calls, without arguments: each is looked at under its own id."""
+    like = background.precedents
+    return {
+        "precedents": {
+            "approved": like.approved,
+            "rejected": like.rejected,
+            "latest": [
+                {
+                    "review_id": review.id,
+                    "call_id": review.call_id,
+                    "approved": was_approved(review),
+                    "reviewer": review.settled_by,
+                    "at": review.settled_at,
+                    "reason": review.comment,
+                }
+                for review in like.latest
+            ],
+        },
+        "session": [
+            {
+                **{name: getattr(call, name) for name in ("id", "server", "tool", "method", "created_at", "review_id")},
+                "state": call.state.value,
+                "effect": call.decision.get("effect"),
+                "outcome_kind": call.outcome_kind,
+            }
+            for call in background.session
+        ],
+    }

@@ -19,6 +19,7 @@ from review.model import (
     CallState,
     LoginLink,
     LoginSession,
+    Precedent,
     ReviewRecord,
     ReviewState,
     Verdict,
@@ -28,6 +29,7 @@ from review.ports import (
     Change,
     ChangeLost,
     InsertCall,
+    InsertPrecedent,
     InsertReview,
     InsertVote,
     Listed,
@@ -45,6 +47,7 @@ class MemoryRecords:
         self.calls: dict[str, CallRecord] = {}
         self.reviews: dict[str, ReviewRecord] = {}
         self.votes_of: dict[str, list[Vote]] = {}
+        self.precedents_by_review: dict[str, Precedent] = {}
         self.entries: list[EntryDraft] = []
         self.accounts_by_name: dict[str, Account] = {}
         self.sessions: dict[str, LoginSession] = {}
@@ -61,6 +64,7 @@ class MemoryRecords:
             raise StoreDown("the store is down")
         calls, reviews = dict(self.calls), dict(self.reviews)
         votes = {key: list(value) for key, value in self.votes_of.items()}
+        precedents = dict(self.precedents_by_review)
         for row in change.rows:
             match row:
                 case InsertCall(call):
@@ -81,12 +85,14 @@ class MemoryRecords:
                     if asked is None or asked.state not in expect or version not in (None, asked.version):
                         raise ChangeLost("reviews", review_id, asked.state if asked else None)
                     reviews[review_id] = replace(asked, state=to, version=asked.version + 1, **fields)
+                case InsertPrecedent(precedent):
+                    precedents[precedent.review_id] = precedent
                 case InsertVote(vote, clear_earlier):
                     if clear_earlier:
                         earlier = votes.get(vote.review_id, [])
                         votes[vote.review_id] = [one for one in earlier if one.verdict is Verdict.COMMENT]
                     votes.setdefault(vote.review_id, []).append(vote)
-        self.calls, self.reviews, self.votes_of = calls, reviews, votes
+        self.calls, self.reviews, self.votes_of, self.precedents_by_review = calls, reviews, votes, precedents
         self.entries.extend(change.entries)
 
     async def call(self, call_id: str) -> CallRecord | None:
@@ -119,6 +125,14 @@ class MemoryRecords:
     async def latest_by_key(self, repeat_key: str, *, since: float) -> Sequence[CallRecord]:
         same = [c for c in self.calls.values() if c.repeat_key == repeat_key and _is_looked_at(c, since)]
         return sorted(same, key=lambda c: c.created_at, reverse=True)
+
+    async def precedents(self, shape: str, *, limit: int) -> Sequence[ReviewRecord]:
+        like = sorted((p for p in self.precedents_by_review.values() if p.shape == shape), key=lambda p: -p.at)
+        return [self.reviews[p.review_id] for p in like[:limit]]
+
+    async def session_calls(self, agent: str, session: str, *, limit: int) -> Sequence[CallRecord]:
+        same = [c for c in self.calls.values() if (c.agent, c.session) == (agent, session)]
+        return same[::-1][:limit]
 
     async def entries_for(self, call_id: str, *, limit: int = 200) -> Sequence[JsonObject]:
         mine = [(seq, e) for seq, e in enumerate(self.entries, 1) if e.call_id == call_id]

@@ -21,7 +21,7 @@ from review.console import views
 from review.console.visits import Console, Does, Page, Visit, back_to, done_at, shown_at
 from review.desk import Seen
 from review.doubts import Found
-from review.inbox import Shown
+from review.inbox import Background, Shown
 from review.model import CallState, ReviewKind, ReviewState
 from review.refusals import Conflict, NotFound, RefusalCode, Unacceptable
 
@@ -55,10 +55,11 @@ def routes(console: Console) -> list[BaseRoute]:
 
 async def show(visit: Visit) -> Page:
     shown = await visit.console.inbox.show(_id(visit), visit.who.reviewer)
-    return _page(visit, shown)
+    return _page(visit, shown, await visit.console.inbox.background(shown))
 
 
-def _page(visit: Visit, shown: Shown, **more: object) -> Page:
+def _page(visit: Visit, shown: Shown, background: Background | None = None, **more: object) -> Page:
+    """`background` is left out where the page shows what an edit would come to."""
     call, review = shown.call, shown.review
     arguments = (call.to_send or {}).get("arguments")
     proposed = (call.proposed or {}).get("arguments")
@@ -80,9 +81,11 @@ def _page(visit: Visit, shown: Shown, **more: object) -> Page:
         "seen_at": int(visit.now * 1000),
         "did": visit.request.query_params.get("did", ""),
         "preview": None,
+        "background": background,
         **more,
     }
-    return Page("call.html", context, views.shown_data(shown, visit.console.waiting))
+    data = views.shown_data(shown, visit.console.waiting)
+    return Page("call.html", context, data if background is None else {**data, **views.background_data(background)})
 
 
 async def approve(visit: Visit) -> Response:

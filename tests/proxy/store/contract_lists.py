@@ -9,8 +9,8 @@ import pytest
 
 from audit.entry import EntryDraft, EntryKind
 from proxy.store.base import Store
-from review.model import CallState, ReviewKind, ReviewState, Verdict
-from review.ports import Change, ChangeLost, InsertVote, MoveReview
+from review.model import CallState, Precedent, ReviewKind, ReviewState, Verdict
+from review.ports import Change, ChangeLost, InsertPrecedent, InsertVote, MoveReview
 from tests.proxy.store.builders import T0, a_vote, a_waiting_call, an_entry, answered, approved, decided, opened
 from tests.proxy.store.contract import PARKED, Opened, all_entries, kinds
 
@@ -153,6 +153,33 @@ class ListsContract(Opened):
             store.submit(decided(f"call_{number:04}", created_at=T0 + number % 7))
         await store.apply(Change(entries=(an_entry(None),)))
         assert len(set(await store.unsettled(since=T0))) == 1_100
+
+    # --- like cases and sessions
+
+    async def test_precedents_lead_to_their_reviews_as_they_are_now_the_last_settled_first(self, store: Store) -> None:
+        for number in range(3):
+            await store.apply(opened(f"call_{number}"))
+        await store.apply(opened("call_of another shape"))
+        for review, shape, at in (("call_0", "s", 30), ("call_1", "s", 10), ("call_of another shape", "t", 20)):
+            row = InsertPrecedent(Precedent(f"rev of {review}", shape, T0 + at))
+            await store.apply(Change(rows=(row,), entries=(an_entry(),)))
+        assert [found.call_id for found in await store.precedents("s", limit=9)] == ["call_0", "call_1"]
+        again = InsertPrecedent(Precedent("rev of call_1", "s", T0 + 40))
+        await store.apply(Change(rows=(again,), entries=(an_entry(),)))
+        await store.apply(approved("call_1"))
+        (latest,) = await store.precedents("s", limit=1)
+        assert (latest.call_id, latest.state) == ("call_1", ReviewState.SPENDABLE)
+        assert await store.precedents("u", limit=9) == []
+
+    async def test_the_last_calls_of_a_session_come_newest_first(self, store: Store) -> None:
+        for number in range(5):
+            await store.apply(decided(f"call_{number}", session="s-1", created_at=T0 - number))
+        await store.apply(decided("of another session", session="s-2"))
+        await store.apply(decided("of another agent", session="s-1", agent="stranger"))
+        await store.apply(decided("of none", session=None))
+        found = await store.session_calls("demo", "s-1", limit=3)
+        assert [call.id for call in found] == ["call_4", "call_3"]  # one place went to a stranger
+        assert await store.session_calls("demo", "s-3", limit=3) == []
 
     # --- votes
 

@@ -12,8 +12,8 @@ from audit.chain import START
 from proxy.store import people, reads
 from proxy.store.base import PinnedTool, Tampered
 from proxy.store.transaction import commit_batch
-from review.model import Account, CallState, LoginSession
-from review.ports import Change, InsertVote
+from review.model import Account, CallState, LoginSession, Precedent
+from review.ports import Change, InsertPrecedent, InsertVote
 from tests.proxy.store.builders import T0, a_vote, an_entry, approved, decided, fresh, opened, preparing, rows
 
 ROWS = rows()
@@ -30,6 +30,7 @@ def database() -> Iterator[sqlite3.Connection]:
         opened("ended"),
         approved("ended"),
         Change(rows=(InsertVote(a_vote("rev of a")),), entries=(an_entry("a"),)),
+        Change(rows=(InsertPrecedent(Precedent("rev of ended", "shape", T0)),), entries=(an_entry("ended"),)),
         decided("sent", repeat_key="k"),
         decided("closed", state=CallState.CLOSED),
     ]
@@ -58,6 +59,9 @@ ASKED: dict[str, tuple[str, Ask]] = {
     "calls in a living state": ("calls", lambda c: reads.calls_in(c, ROWS, [CallState.WAITING], 9)),
     "calls in an ended state": ("calls", lambda c: reads.calls_in(c, ROWS, [CallState.CLOSED], 9)),
     "latest by key": ("calls", lambda c: reads.latest_by_key(c, ROWS, "k", T0)),
+    "precedents": ("precedents", lambda c: reads.precedents(c, ROWS, "shape", 9)),
+    "precedents' reviews": ("reviews", lambda c: reads.precedents(c, ROWS, "shape", 9)),
+    "a session's calls": ("calls", lambda c: reads.session_calls(c, ROWS, "demo", "s1", 9)),
     "alive": ("calls", lambda c: reads.alive(c, ROWS, CallState.WAITING, (0.0, 0), 9)),
     "answerable": ("calls", lambda c: reads.answerable(c, ROWS, (0.0, 0), 9)),
     "account": ("accounts", lambda c: reads.account(c, ROWS, "maria")),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit.chain import START, Head
-from proxy.store import schema
+from proxy.store import reads, schema
 from proxy.store.schema import APPLICATION_ID, Migration, migrations, statements
 from proxy.store.transaction import commit_batch
 from review.ports import StoreDown
@@ -48,7 +48,7 @@ def test_a_new_database_begins_with_an_empty_record(tmp_path: Path) -> None:
     assert (opened.head, opened.integrity, opened.tail_verified) == (START, "ok", 0)
     assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
     assert connection.execute("SELECT number, name, applied_at FROM migrations").fetchall() == [
-        (1, "0001_first", pytest.approx(Clock().now, abs=1))
+        (migration.number, migration.name, pytest.approx(Clock().now, abs=1)) for migration in migrations()
     ]
     assert opening()(connection) == opened
     connection.close()
@@ -77,13 +77,15 @@ def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) 
 
 # --- migrations
 
-SECOND = Migration(2, "0002_more", "CREATE TABLE more (x INTEGER) STRICT;\n-- the end\n")
+SECOND = Migration(len(migrations()) + 1, "9999_more", "CREATE TABLE more (x INTEGER) STRICT;\n-- the end\n")
 
 
 def test_each_migration_is_applied_once_and_in_order(database: sqlite3.Connection) -> None:
     for _ in range(2):
         opening(migrations=(*migrations(), SECOND))(database)
-    assert database.execute("SELECT number FROM migrations").fetchall() == [(1,), (2,)]
+    assert database.execute("SELECT number FROM migrations").fetchall() == [
+        (number,) for number in range(1, SECOND.number + 1)
+    ]
 
 
 def test_a_migration_that_fails_leaves_nothing_of_itself(database: sqlite3.Connection) -> None:
@@ -96,14 +98,25 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(database: sqlite3.Conne
 
 
 def test_a_migration_that_was_changed_afterwards_is_refused(database: sqlite3.Connection) -> None:
-    (first,) = migrations()
+    first, *rest = migrations()
     changed = replace(first, sql=first.sql + "-- changed\n")
-    refused(database, "migration 0001_first is not the one", migrations=(changed,))
+    refused(database, "migration 0001_first is not the one", migrations=(changed, *rest))
+
+
+def test_a_database_of_the_first_release_is_brought_up_to_date_and_keeps_what_it_has(tmp_path: Path) -> None:
+    connection = connection_to(tmp_path / "old.db")
+    first = opening(migrations=migrations()[:1])(connection)
+    head = commit_batch(connection, [preparing(ROWS).change(decided("call_old")).work], first.head, ROWS).head
+    assert opening()(connection).head == head
+    found = reads.session_calls(connection, ROWS, "demo", "s1", 9)
+    assert [call.id for call in found] == ["call_old"]
+    assert reads.precedents(connection, ROWS, "shape", 9) == []
+    connection.close()
 
 
 def test_a_database_of_a_newer_interlock_is_refused(database: sqlite3.Connection) -> None:
     opening(migrations=(*migrations(), SECOND))(database)
-    refused(database, r"newer Interlock \(migration 0002_more\)")
+    refused(database, r"newer Interlock \(migration 9999_more\)")
 
 
 @pytest.mark.parametrize("names", [[], ["0002_b.sql"], ["0001_a.sql", "0003_c.sql"], ["0001_a.sql", "0001_b.sql"]])

@@ -15,7 +15,18 @@ from tests.review.console.builders import House
 PAGES: Mapping[str, frozenset[str]] = {
     "/": frozenset({"waiting", "held", "undoable", "in_doubt", "settled", "drifted"}),
     "/c/{id}": frozenset(
-        {"call", "review", "shown", "votes", "comments", "entries", "definition", "agent_waits_until"}
+        {
+            "call",
+            "review",
+            "shown",
+            "votes",
+            "comments",
+            "entries",
+            "definition",
+            "agent_waits_until",
+            "precedents",
+            "session",
+        }
     ),
     "/q/{id}": frozenset({"call", "review", "shown", "votes", "comments", "entries"}),
     "/tools": frozenset({"drifted"}),
