@@ -45,6 +45,8 @@ class EntryKind(StrEnum):
     OUTPUT_RELEASED = "output_released"
     OUTPUT_DESTROYED = "output_destroyed"
     OUTPUT_REVEALED = "output_revealed"
+    STOP_ORDERED = "stop_ordered"  # the kill switch, for all, an agent or a server
+    STOP_LIFTED = "stop_lifted"
     INVENTORY_PINNED = "inventory_pinned"
     INVENTORY_DRIFTED = "inventory_drifted"
     INVENTORY_ACCEPTED = "inventory_accepted"

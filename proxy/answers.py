@@ -60,6 +60,36 @@ def expired(call_id: str, state: str) -> Answer:
     return Answer(AnswerKind.EXPIRED, call_id, text, meta=_meta(state, call_id, executed=False))
 
 
+_STOPPED: dict[bool | None, tuple[str, str]] = {
+    False: ("NOT executed", "It was not sent to its tool, and no approval of it can be used any more."),
+    None: ("STOPPED", "It was being executed, and may or may not have taken effect."),
+    True: (
+        "EXECUTED, and its outcome withheld",
+        "Once work goes on, repeating exactly this call gives its outcome; it is not executed again.",
+    ),
+}
+
+
+def stopped(call_id: str, *, executed: bool | None) -> Answer:
+    """The kill switch. Who threw it and why is for people; an agent learns that it is no matter of its arguments."""
+    begin, goes_on = _STOPPED[executed]
+    named = f" (call {call_id})" if call_id else ""
+    text = (
+        f"{begin}: stopped by the people who run this gate{named}. {goes_on} "
+        "Wait until you are told that work goes on, and do not try another way."
+    )
+    return Answer(AnswerKind.STOPPED, call_id, text, meta=_meta("stopped", call_id, executed=executed))
+
+
+def stopped_now(call_id: str) -> Answer:
+    """For a request that meets an earlier call while a stop stands: it does nothing, and is given nothing."""
+    text = (
+        f"STOPPED: nothing was executed by this request, and nothing is given out at the moment: stopped by the people "
+        f"who run this gate (call {call_id}). Wait until you are told that work goes on."
+    )
+    return Answer(AnswerKind.STOPPED, call_id, text, meta=_meta("stopped", call_id, executed=None))
+
+
 def asked_too_often(call_id: str, asked: int) -> Answer:
     text = (
         f"NOT executed: this same call has been put to people {asked} times within a day without an answer "

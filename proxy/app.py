@@ -38,17 +38,21 @@ from proxy.inspector_template import InspectorsDown
 from proxy.inspectors import InspectorPool
 from proxy.judging import Judging
 from proxy.keys import Keys
+from proxy.kill_switch import KillSwitch
 from proxy.parking import Parking
 from proxy.policy_desk import PolicyDesk
 from proxy.repeats import repeat_key
 from proxy.runner import Runner
 from proxy.seen_tools import SeenTools
+from proxy.stop_files import StopFiles
+from proxy.stopped import Stopped
 from proxy.store.sqlite import SqliteStore
 from proxy.tasks import spawn
 from proxy.telling import Teller
 from proxy.upstreams.inventory import Inventory
 from proxy.upstreams.registry import Surroundings, close_all
 from proxy.upstreams.registry import build as build_upstreams
+from proxy.upstreams.stoppable import StoppableUpstream
 from proxy.volatile import without_volatile
 from proxy.wire import strict_json
 from proxy.wire.http_protocol import ServerLimits
@@ -61,6 +65,7 @@ from review.desk import Desk, InboxSettings
 from review.identity import Accounts
 from review.inbox import Inbox
 from review.live import Pages
+from review.model import StopScope
 from review.ports import Change, StoreDown
 
 log = structlog.get_logger("interlock.app")
@@ -68,6 +73,7 @@ log = structlog.get_logger("interlock.app")
 STORE_FILE = "interlock.db"
 EXPIRY_TICK_SEC = 1.0
 POLICY_TICK_SEC = 1.0
+STOP_TICK_SEC = 1.0
 DOUBT_TICK_SEC = 10.0
 DOUBT_AFTER_SEC = 30.0  # by then what became of a call is written, or it never will be
 RETENTION_TICK_SEC = 3600.0
@@ -109,6 +115,8 @@ class App:
         doubtful = await self.runner.recover()
         if doubtful:
             log.warning("calls_in_doubt", count=doubtful)
+        await self.kill_switch.start()
+        self._closing.push_async_callback(self.kill_switch.close)
         await self._entry(EntryKind.GATE_STARTED, {"in_doubt": doubtful, "snapshot": self.policies.current.id})
         try:
             await self.inspectors.start()
@@ -118,6 +126,7 @@ class App:
         await self._listen(config)
         self._tick(self._expire(), "expiry")
         self._tick(self._doubt(), "doubt")
+        self._tick(self._stops(), "stops")
         self._tick(self._retain(), "retention")
         if config.watch_policies:
             self._tick(self.policies.watch(POLICY_TICK_SEC), "policy watch")
@@ -143,7 +152,8 @@ class App:
         self.store = SqliteStore(data_dir / STORE_FILE, self.keys, clock=self.clock, node=os.uname().nodename)
 
     def _build_tools(self, config: Config) -> None:
-        self.upstreams = build_upstreams(
+        self.stopped = Stopped()
+        built = build_upstreams(
             config,
             Surroundings(
                 environ=os.environ,
@@ -153,7 +163,8 @@ class App:
                 on_change=lambda server: self.inventory.changed(server),
             ),
         )
-        self._closing.push_async_callback(close_all, self.upstreams)
+        self._closing.push_async_callback(close_all, built)
+        self.upstreams = {name: StoppableUpstream(upstream, self.stopped) for name, upstream in built.items()}
         self.inventory = Inventory(self.upstreams, self.store, clock=self.clock, monotonic=time.monotonic)
         self.policies = PolicyDesk(
             config.policies,
@@ -186,12 +197,26 @@ class App:
             judging=self.judging,
             inspectors=self.inspectors,
             parking=self.parking,
+            stopped=self.stopped,
             rows=rows,
             config=config.parking,
             clock=self.clock,
             ticket_key=self.keys.ticket,
             repeat_key_of=repeat_key_of,
             ids=self.ids.call,
+        )
+        self.kill_switch = KillSwitch(
+            stopped=self.stopped,
+            files=StopFiles(self.base / config.data_dir),
+            store=self.store,
+            rows=rows,
+            bell=self.parking,
+            lives=self.runner.lives.all,
+            upstreams=self.upstreams.values(),
+            names={StopScope.AGENT: sorted(_groups(config)), StopScope.SERVER: sorted(config.servers)},
+            clock=self.clock,
+            new_id=self.ids.stop,
+            end=os._exit,
         )
 
     # -- listeners -----------------------------------------------------------------------------------------------
@@ -255,6 +280,7 @@ class App:
             nonce=self.ids.nonce,
             commit=functools.partial(commit, self.keys.commit),
             inventory=SeenTools(self.inventory),
+            switch=self.kill_switch,
             settings=InboxSettings(undo_sec={str(tier): sec for tier, sec in self.config.reviewing.undo_sec.items()}),
         )
         self.inbox = Inbox(desk)
@@ -304,6 +330,12 @@ class App:
             else:
                 if doubtful:
                     log.warning("calls_in_doubt", count=doubtful)
+
+    async def _stops(self) -> None:
+        """What the store or the disk did not take of a stop when it was ordered."""
+        while True:
+            await asyncio.sleep(STOP_TICK_SEC)
+            await self.kill_switch.settle()
 
     async def _retain(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from policies.model import Decision, JsonObject, ToolCall
 from redaction.model import Inspection
-from review.model import CallRecord, ReviewRecord
+from review.model import CallRecord, ReviewRecord, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,15 @@ class UpstreamBroke:
 
 
 @dataclass(frozen=True, slots=True)
+class CallStopped:
+    """The kill switch was thrown after the gate had said Forward. `sent` False: provably no byte left us."""
+
+    stop: Stop
+    sent: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseInspected:
     response: JsonObject
     http_status: int
@@ -115,5 +124,6 @@ type Event = (
     | ChangeWasLost
     | ResponseReceived
     | UpstreamBroke
+    | CallStopped
     | ResponseInspected
 )

@@ -60,6 +60,7 @@ class AnswerKind(StrEnum):
     TICKET = "ticket"  # not executed, waiting for people; repeat later
     REJECTED = "rejected"
     EXPIRED = "expired"
+    STOPPED = "stopped"  # by the kill switch
     HELD = "held"  # executed; its output is quarantined
     IN_DOUBT = "in_doubt"
     FAILED = "failed"  # not executed, or a read that failed: may be repeated

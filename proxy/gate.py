@@ -1,7 +1,9 @@
-"""The gate: one call's life, sans-io. Events in, commands out; it asks nobody, waits for nothing, knows no clock.
+"""The gate: one call's life, sans-io. Events in, commands out; it waits for nothing and knows no clock.
 
 Rules of this module:
-* Rule 1: everything that decides whether bytes may leave for a tool is in this file. The runner only performs.
+* Rule 1: everything that decides whether bytes may leave for a tool is in this file. The runner only performs. The kill
+  switch, a set in memory, is looked at here each time: no Forward while it covers the call, and no Reply with an
+  outcome. A stop that comes after the Forward is told as `CallStopped`.
 * Rule 2: a `Forward` is preceded in its list by the durable `Record` of the decision or of the spent grant (P3, P4).
 * Rule 3: an approval is for exactly this call (P6): at spend the binding is computed anew and the call judged anew.
 * Rule 4: nothing reaches the agent but by `Reply`, and a tool's response only after `ResponseInspected` (P8).
@@ -13,6 +15,7 @@ Rules of this module:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, assert_never
@@ -25,6 +28,7 @@ from proxy.events import (
     AgentLeft,
     CallReceived,
     CallRepeated,
+    CallStopped,
     ChangeWasLost,
     Event,
     OutcomeChanged,
@@ -38,7 +42,8 @@ from proxy.exchange import Answer
 from proxy.gate_rows import GateRows
 from proxy.repeats import Repeat, repeat_of
 from redaction.model import Outcome, Surface
-from review.model import CallRecord, CallState, ReviewRecord, ReviewState
+from review.lifecycle import ReviewEvent, states_allowing
+from review.model import CallRecord, CallState, ReviewRecord, ReviewState, Stop
 from review.ports import Change
 
 
@@ -59,11 +64,15 @@ TURNS: dict[Stage, tuple[type, ...]] = {
     Stage.HELD: (ReviewChanged, PatienceEnded, AgentLeft, ChangeWasLost),
     Stage.STAYING: (ReviewChanged, PatienceEnded, ChangeWasLost),
     Stage.AWAITING: (OutcomeChanged, PatienceEnded, AgentLeft),
-    Stage.DISPATCHING: (ResponseReceived, UpstreamBroke, ChangeWasLost),
+    Stage.DISPATCHING: (ResponseReceived, UpstreamBroke, CallStopped, ChangeWasLost),
     Stage.INSPECTING: (ResponseInspected,),
     Stage.DONE: (ChangeWasLost,),
 }
 
+type StopOver = Callable[[str, str], Stop | None]
+"""What covers this agent at this server at this moment (`proxy/stopped.py`)."""
+
+_STOPPABLE = states_allowing(ReviewEvent.STOPPED)
 _ACTING = frozenset({"write", "delete"})  # beside one of these `read` does not make a call one that may be repeated
 
 
@@ -78,11 +87,18 @@ class Gate:
     """One call's life. `rows` builds what is recorded; `handle` is the whole interface."""
 
     def __init__(
-        self, rows: GateRows, *, reject_holds_sec: float, reopen_within_sec: float, may_stay: bool = True
+        self,
+        rows: GateRows,
+        *,
+        stop_over: StopOver,
+        reject_holds_sec: float,
+        reopen_within_sec: float,
+        may_stay: bool = True,
     ) -> None:
         self.stage = Stage.NEW
         self.call_id = ""
         self._rows = rows
+        self._stop_over = stop_over
         self._reject_holds_sec = reject_holds_sec
         self._reopen_within_sec = reopen_within_sec
         self._may_stay = may_stay  # False where leaving is a cancellation by protocol (2026-07-28)
@@ -114,6 +130,8 @@ class Gate:
                 return self._response_received(event)
             case UpstreamBroke():
                 return self._upstream_broke(event)
+            case CallStopped():
+                return self._call_stopped(event)
             case ResponseInspected():
                 return self._response_inspected(event)
             case _:
@@ -129,6 +147,13 @@ class Gate:
     def _received(self, event: CallReceived) -> list[Command]:
         self._call, self._decision = event.call, event.decision
         decision = event.decision
+        stop = self._stop_over(event.call.agent.id, event.call.server)
+        if stop is not None:
+            self.stage = Stage.DONE
+            return [
+                Record(self._rows.turned_away(event.call, stop, event.at)),
+                Reply(answers.stopped("", executed=False)),
+            ]
         if decision.effect is Effect.REQUIRE_APPROVAL:
             return self._open_review(event)
         if decision.effect is Effect.ALLOW:
@@ -157,6 +182,8 @@ class Gate:
     def _repeated(self, event: CallRepeated) -> list[Command]:
         record, review = self._keep(event.record), event.review
         self._call, self._review = event.call, review
+        if record.state is not CallState.WAITING and self._stopped(record) is not None:
+            return self._finish(answers.stopped_now(record.id))
         match repeat_of(
             record,
             review,
@@ -205,6 +232,10 @@ class Gate:
         self._review = review
         if record.state not in (CallState.WAITING, CallState.CLOSED):
             return self._somebody_else_spent(record)
+        stop = self._stopped(record)
+        if stop is not None and record.state is CallState.WAITING and review.state in _STOPPABLE:
+            answer = answers.stopped(record.id, executed=False)
+            return [Record(self._rows.stopped(record, review, stop, event.at)), Reply(answer)]
         match review.state:
             case ReviewState.PARKED | ReviewState.APPROVING | ReviewState.APPROVED:
                 return [self._park(record, review)]
@@ -215,6 +246,8 @@ class Gate:
                 return self._spend(event)
             case ReviewState.REJECTED:
                 return self._finish(answers.rejected(record.id))
+            case ReviewState.STOPPED:
+                return self._finish(answers.stopped(record.id, executed=False))
             case _:
                 return self._finish(answers.expired(record.id, review.state.value))
 
@@ -310,6 +343,8 @@ class Gate:
     def _outcome_changed(self, event: OutcomeChanged) -> list[Command]:
         record = self._keep(event.record)
         self._review = event.review
+        if self._stopped(record) is not None:
+            return self._finish(answers.stopped_now(record.id))
         match record.state:
             case CallState.DISPATCHING:
                 return [self._await_outcome(record)]
@@ -344,6 +379,21 @@ class Gate:
             Reply(answers.in_doubt(record.id)),
         ]
 
+    def _call_stopped(self, event: CallStopped) -> list[Command]:
+        """Cut while it was on its way: void if it never left, else as any exchange that broke."""
+        record, call, stop = self._known_record(event), self._known_call(event), event.stop
+        self.stage = Stage.DONE
+        if not event.sent:
+            change = self._rows.stopped_before_send(record, self._review, stop, event.at)
+            return [Record(change), Reply(answers.stopped(record.id, executed=False))]
+        why = f"{stop.says} was stopped while this was being sent"
+        change = (
+            self._rows.failed_after_send(record, why, event.at, stop=stop.id)
+            if self._is_read(call)
+            else self._rows.in_doubt(record, why, event.at, stop=stop.id)
+        )
+        return [Record(change), Reply(answers.stopped(record.id, executed=None))]
+
     def _response_inspected(self, event: ResponseInspected) -> list[Command]:
         record, inspection = self._known_record(event), event.inspection
         self.stage = Stage.DONE
@@ -360,6 +410,8 @@ class Gate:
         )
         delivered = self._rows.answered(record, inspection, event.at, delivered=True)
         undelivered = self._rows.answered(record, inspection, event.at, delivered=False)
+        if self._stopped(record) is not None:  # kept for the identical call, once work goes on
+            return [Record(undelivered), Reply(answers.stopped(record.id, executed=True))]
         if inspection.outcome is Outcome.REDACT:
             # SEMANTICS §3: an outcome that was redacted is durable before the answer.
             return [
@@ -383,6 +435,9 @@ class Gate:
         if self._call is None:
             raise OutOfTurn(self.stage, event)
         return self._call
+
+    def _stopped(self, record: CallRecord) -> Stop | None:
+        return self._stop_over(record.agent, record.server)
 
     def _approval(self) -> Approval:
         return self._review.approval if self._review is not None else Approval()

@@ -20,7 +20,8 @@ from proxy.telling import Teller, inspection_json
 from redaction.model import Inspection
 from review import decisions
 from review.binding import binding, release_binding
-from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState
+from review.lifecycle import ReviewEvent, after, follow
+from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState, Stop
 from review.ports import Change, InsertCall, InsertReview, MoveCall, MoveReview
 
 RELEASE_EXPIRES_SEC = 7 * 24 * 3600
@@ -176,9 +177,11 @@ class GateRows:
             entries=(self.teller.voided(record, review, decision.snapshot, at, why=why),),
         )
 
-    def failed_before_send(self, record: CallRecord, review: ReviewRecord | None, why: str, at: float) -> Change:
+    def failed_before_send(
+        self, record: CallRecord, review: ReviewRecord | None, why: str, at: float, **more: str
+    ) -> Change:
         """Provably no byte left us: a spent grant becomes spendable again, with its old expiry (SEMANTICS §2)."""
-        entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=False)
+        entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=False, **more)
         dispatching = frozenset({CallState.DISPATCHING})
         to = CallState.FAILED_BEFORE_SEND if review is None else CallState.WAITING
         move = MoveCall(record.id, dispatching, to, {"updated_at": at, "failure": why, "dispatched_at": None})
@@ -187,12 +190,51 @@ class GateRows:
         unspent = MoveReview(review.id, frozenset({ReviewState.SPENT}), ReviewState.SPENDABLE, {})
         return Change(rows=(move, unspent), entries=(entry,))
 
-    def failed_after_send(self, record: CallRecord, why: str, at: float) -> Change:
-        entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=True)
+    def turned_away(self, call: ToolCall, stop: Stop, at: float) -> Change:
+        """A call that came while a stop stands: nothing is kept of it but that it came."""
+        body = {"server": call.server, "method": call.method, "why": "stopped", "stop": stop.id}
+        entry = EntryDraft(EntryKind.CALL_REFUSED, at, f"agent:{call.agent.id}", None, body)
+        return Change(entries=(entry,), durable=False)
+
+    def stopped(self, record: CallRecord, review: ReviewRecord, stop: Stop, at: float) -> Change:
+        """A question, or a grant that is not spent, is over by the kill switch."""
+        return self._stopped_from(record, CallState.WAITING, review, after(review.state, ReviewEvent.STOPPED), stop, at)
+
+    def stopped_before_send(self, record: CallRecord, review: ReviewRecord | None, stop: Stop, at: float) -> Change:
+        """Provably no byte left us: what was approved of it is void all the same."""
+        if review is None:
+            return self.failed_before_send(record, None, f"{stop.says} was stopped", at, stop=stop.id)
+        spent = replace(review, state=ReviewState.SPENT)
+        state = follow(spent.state, ReviewEvent.SEND_FAILED, ReviewEvent.STOPPED)
+        return self._stopped_from(record, CallState.DISPATCHING, spent, state, stop, at)
+
+    def _stopped_from(
+        self, record: CallRecord, found: CallState, review: ReviewRecord, state: ReviewState, stop: Stop, at: float
+    ) -> Change:
+        body = {
+            "review": review.id,
+            "review_kind": review.kind.value,
+            "from_state": review.state.value,
+            "to_state": state.value,
+            "stop": stop.id,
+        }
+        unclaimed = {"claimed_by": None, "claimed_until": None}
+        settled = {"settled_at": at, "settled_by": stop.ordered_by, **unclaimed}
+        closed = {"updated_at": at, "dispatched_at": None}
+        return Change(
+            rows=(
+                MoveReview(review.id, frozenset({review.state}), state, settled),
+                MoveCall(record.id, frozenset({found}), CallState.CLOSED, closed),
+            ),
+            entries=(EntryDraft(EntryKind.REVIEW_SETTLED, at, stop.ordered_by, record.id, body),),
+        )
+
+    def failed_after_send(self, record: CallRecord, why: str, at: float, **more: str) -> Change:
+        entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=True, **more)
         return self._from_dispatching(record, CallState.FAILED_AFTER_SEND, at, entry, failure=why)
 
-    def in_doubt(self, record: CallRecord, why: str, at: float) -> Change:
-        entry = self.teller.simple(EntryKind.CALL_IN_DOUBT, record.id, at)
+    def in_doubt(self, record: CallRecord, why: str, at: float, **more: str) -> Change:
+        entry = self.teller.simple(EntryKind.CALL_IN_DOUBT, record.id, at, **more)
         return self._from_dispatching(record, CallState.IN_DOUBT, at, entry, failure=why)
 
     def answered(self, record: CallRecord, inspection: Inspection, at: float, *, delivered: bool) -> Change:

@@ -1,4 +1,4 @@
-"""Names for calls and reviews: time-ordered, unguessable enough to be shown, short enough to be read out.
+"""Names for calls, reviews and stops: time-ordered, unguessable enough to be shown, short enough to be read out.
 
 Rules of this module:
 * The only importer of the uuid library; everyone else is given an `Ids`.
@@ -23,6 +23,9 @@ class Ids:
 
     def review(self) -> str:
         return "rev_" + _base32(uuid_utils.uuid7().int)
+
+    def stop(self) -> str:
+        return "stop_" + _base32(uuid_utils.uuid7().int)
 
     def nonce(self) -> str:
         return secrets.token_hex(16)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from policies.model import ToolCall
 from proxy import answers
 from proxy.commands import AwaitOutcome, Command, Detach, Forward, Inspect, Park, Record, Reply, Reread
 from proxy.events import (
     AgentLeft,
+    CallStopped,
     ChangeWasLost,
     Event,
     OutcomeChanged,
@@ -54,6 +56,20 @@ class Life:
         self._settled = False
         self._forwarded = False
         self._attached: set[str] = set()
+        self._cutting: asyncio.Timeout | None = None  # around the exchange with the tool, while there is one
+
+    @property
+    def agent(self) -> str:
+        return self.exchange.call.agent.id
+
+    @property
+    def server(self) -> str:
+        return self.exchange.call.server
+
+    @property
+    def asks(self) -> bool:
+        """Whether people are being asked about this call."""
+        return self.gate.stage in (Stage.HELD, Stage.STAYING)
 
     async def run(self, event: Event) -> Answer:
         """From the first event to the answer. Raises: StoreDown, and whatever a bug raises (the runner refuses)."""
@@ -111,14 +127,42 @@ class Life:
         return None
 
     async def _forward(self, command: Forward) -> Event:
-        sent = Sent(is_read=command.is_read)
+        clock, call, sent = self._runner.clock, command.call, Sent(is_read=command.is_read)
+        stop = self._runner.stopped.over(call.agent.id, call.server)
+        if stop is not None:  # it came while the decision was being written
+            return CallStopped(stop, False, clock())
         self._forwarded = True
-        clock = self._runner.clock
+        cutting = self._cutting = asyncio.timeout(None)
         try:
-            dispatched = await self.exchange.dispatch(command.call, sent)
+            async with cutting:
+                dispatched = await self.exchange.dispatch(call, sent)
         except UpstreamFailed as failure:
-            return UpstreamBroke(failure.why, failure.sent or sent.happened, clock())
+            return self._broke_off(call, failure.why, sent=failure.sent or sent.happened)
+        except TimeoutError:
+            if not cutting.expired():
+                raise
+            return self._broke_off(call, "it was stopped", sent=sent.happened)
+        finally:
+            self._cutting = None
         return ResponseReceived(dispatched.response, dispatched.http_status, clock())
+
+    def _broke_off(self, call: ToolCall, why: str, *, sent: bool) -> Event:
+        stop = self._runner.stopped.over(call.agent.id, call.server)
+        if stop is not None:
+            return CallStopped(stop, sent, self._runner.clock())
+        return UpstreamBroke(why, sent, self._runner.clock())
+
+    def look_again(self) -> bool:
+        """The kill switch was thrown, and covers this call: whatever it waits for is over. True if it was cut.
+
+        A call between two waits comes to the gate's own look by itself.
+        """
+        if self._cutting is not None and not self._cutting.expired():
+            self._cutting.reschedule(asyncio.get_running_loop().time())
+            return True
+        if self._waiter is not None:
+            self._waiter.ring()
+        return False
 
     async def _inspect(self, command: Inspect) -> Event:
         runner = self._runner
@@ -166,7 +210,7 @@ class Life:
         if record is None or review is None:
             raise StoreDown(f"call {call_id} or its review is missing from the store")
         runner.still_open(record, review)
-        if review.state is not ReviewState.SPENDABLE:
+        if review.state is not ReviewState.SPENDABLE or runner.stopped.over(record.agent, record.server) is not None:
             return ReviewChanged(record, review, runner.clock())
         call_now = await runner.judging.call_now(record)
         decision = runner.judging.judge(call_now)

@@ -53,6 +53,10 @@ class Lives:
         lives = (*self._waiting.get(call_id, ()), *self._answering.get(call_id, ()))
         return any(not life.exchange.left.is_set() for life in lives)
 
+    def all(self) -> set[Life]:
+        """Every life that waits for something: for people, for its tool, or for another's outcome."""
+        return {life for lives in self._waiting.values() for life in lives}
+
     def are_about(self, call_id: str) -> bool:
         """True while one of them still has to record what becomes of this call, be its agent here or not."""
         return call_id in self._waiting or call_id in self._answering

@@ -30,6 +30,7 @@ from proxy.parking import Parking
 from proxy.per_second import PerSecond
 from proxy.recent import Recent
 from proxy.repeats import Repeat, repeat_of
+from proxy.stopped import Stopped
 from proxy.tasks import spawn
 from proxy.upstreams.inventory import InventoryUnavailable
 from redaction.model import Inspection, Surface
@@ -67,6 +68,7 @@ class Runner:
         judging: Judges,
         inspectors: Inspects,
         parking: Parking,
+        stopped: Stopped,
         rows: GateRows,
         config: ParkingConfig,
         clock: Callable[[], float],
@@ -78,6 +80,7 @@ class Runner:
         self.judging = judging
         self.inspectors = inspectors
         self.parking = parking
+        self.stopped = stopped
         self.rows = rows
         self.config = config
         self.clock = clock
@@ -198,6 +201,7 @@ class Runner:
     def _gate(self, exchange: Exchange) -> Gate:
         return Gate(
             self.rows,
+            stop_over=self.stopped.over,
             reject_holds_sec=self.config.reject_holds_sec,
             reopen_within_sec=REOPEN_WITHIN_SEC,
             may_stay=exchange.client.revision < MODERN,

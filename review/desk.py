@@ -18,7 +18,7 @@ from policies.model import Approval, JsonObject
 from review import agreement, decisions, exact
 from review.binding import binding_of
 from review.model import CallRecord, Reviewer, ReviewRecord, ReviewState, Verdict, Vote
-from review.ports import Bell, Change, ChangeLost, Commit, Inventory, Judge, People, Records, RowChange
+from review.ports import Bell, Change, ChangeLost, Commit, Inventory, Judge, People, Records, RowChange, Switch
 from review.refusals import Conflict, NotAllowed, NotFound, RefusalCode, Unacceptable
 
 UNRATED = "unrated"
@@ -51,6 +51,7 @@ class Desk:
     nonce: Callable[[], str]
     commit: Commit
     inventory: Inventory | None = None
+    switch: Switch | None = None
     settings: InboxSettings = field(default_factory=InboxSettings)
 
 

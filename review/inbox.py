@@ -13,12 +13,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from policies.model import JsonObject, Risk
-from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, votes
+from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, stops, votes
 from review.binding import binding_of
 from review.desk import Acted, Desk, Seen, recount
 from review.doubts import Found
 from review.lifecycle import ReviewEvent, states_allowing
-from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Vote
+from review.model import (
+    CallRecord,
+    CallState,
+    Reviewer,
+    ReviewKind,
+    ReviewRecord,
+    ReviewState,
+    Standing,
+    Stop,
+    StopScope,
+    Vote,
+)
 from review.ports import Listed, ToolSeen
 from review.precedents import Precedents, precedents_of
 from review.refusals import NotAllowed, NotFound
@@ -164,6 +175,20 @@ class Inbox:
         self, server: str, tool: str, reviewer: Reviewer, *, digest: str, comment: str = ""
     ) -> None:
         await doubts.accept_definition(self._desk, server, tool, reviewer, digest=digest, comment=comment)
+
+    def stops(self) -> Sequence[Standing]:
+        """What is stopped now, oldest first."""
+        return self._desk.switch.standing() if self._desk.switch is not None else ()
+
+    def stoppable(self, scope: StopScope) -> Sequence[str]:
+        """The names that a stop of this kind may be for."""
+        return self._desk.switch.names(scope) if self._desk.switch is not None else ()
+
+    async def stop(self, scope: StopScope, target: str, reviewer: Reviewer, why: str = "") -> Standing:
+        return await stops.order(self._desk, reviewer, scope, target, why)
+
+    async def lift_stop(self, stop_id: str, reviewer: Reviewer, why: str) -> Stop:
+        return await stops.lift(self._desk, reviewer, stop_id, why)
 
     async def expire_due(self, now: float) -> int:
         """For the gate's own ticker, not for people. Raises: StoreDown."""

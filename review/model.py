@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
 from policies.model import Approval, JsonObject
@@ -216,3 +217,67 @@ class ReviewRecord:
     escalated_to: str | None = None
     claimed_by: str | None = None
     claimed_until: float | None = None
+
+
+class StopScope(StrEnum):
+    """What a stop is about."""
+
+    ALL = "all"
+    AGENT = "agent"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One stop. `ordered_by` is who did, as the record names them: `reviewer:maria`, or `local:root` on the machine."""
+
+    id: str
+    scope: StopScope
+    target: str  # a name or a pattern with `*`; `*` for all
+    ordered_by: str
+    why: str
+    at: float
+    login: str = "password"  # password · link · cli · local
+    lifted_at: float | None = None
+    lifted_by: str | None = None
+    lifted_why: str = ""
+
+    def covers(self, agent: str, server: str) -> bool:
+        """Whether nothing of this agent at this server may go on."""
+        match self.scope:
+            case StopScope.ALL:
+                return True
+            case StopScope.AGENT:
+                return fits(self.target, agent)
+            case StopScope.SERVER:
+                return fits(self.target, server)
+
+    @property
+    def says(self) -> str:
+        """What is stopped, in a word or two."""
+        return "everything" if self.scope is StopScope.ALL else f"{self.scope.value} {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What a stop has met so far."""
+
+    questions_stopped: int = 0  # calls that waited for people, and grants that were not spent
+    calls_cut: int = 0  # calls that were being sent or inspected
+    streams_cut: int = 0
+    processes_ended: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A stop in force. `is_recorded`: its entry is in the record; `is_kept`: its file is on the disk."""
+
+    stop: Stop
+    reached: Reached = Reached()
+    is_recorded: bool = False
+    is_kept: bool = False
+
+
+def fits(pattern: str, name: str) -> bool:
+    """`*` stands for any text; everything else for itself."""
+    return pattern == name or ("*" in pattern and fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]")))

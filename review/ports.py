@@ -25,6 +25,9 @@ from review.model import (
     Reviewer,
     ReviewRecord,
     ReviewState,
+    Standing,
+    Stop,
+    StopScope,
     Vote,
 )
 
@@ -260,3 +263,19 @@ class Inventory(Protocol):
 
     async def accept(self, server: str, tool: str, *, digest: str, by: str, at: float, entry: EntryDraft) -> None:
         """Accept exactly `digest`, with its entry, in one step. Raises: ChangeLost if it changed again, StoreDown."""
+
+
+class Switch(Protocol):
+    """The kill switch itself, as `proxy/kill_switch.py` has it."""
+
+    def standing(self) -> Sequence[Standing]:
+        """What is stopped now, oldest first."""
+
+    def names(self, scope: StopScope) -> Sequence[str]:
+        """The configured agents or servers."""
+
+    async def order(self, scope: StopScope, target: str, *, by: str, login: str, why: str) -> Standing:
+        """Stop now. In force when this is called; returns once it is kept and recorded, or says that it is not yet."""
+
+    async def lift(self, stop_id: str, *, by: str, login: str, why: str) -> Stop | None:
+        """Let go again, recorded first. None if no such stop stands. Raises: StoreDown (then it goes on standing)."""

@@ -29,7 +29,7 @@ from proxy.doors.mcp_sessions import Session, TooManySessions
 from proxy.doors.mcp_shared import OpenStream, Shared
 from proxy.doors.mcp_status import beside_error, credentials_refused, passed_headers, passed_status
 from proxy.tasks import spawn
-from proxy.upstreams.base import Reply, Sent, UpstreamFailed
+from proxy.upstreams.base import Reply, Sent, UpstreamFailed, UpstreamStopped
 from proxy.wire import mcp_headers, mcp_results
 from proxy.wire.jsonrpc import is_same_id
 from proxy.wire.mcp_methods import Era, Revision
@@ -40,6 +40,12 @@ log = structlog.get_logger("interlock.mcp")
 LISTEN = "subscriptions/listen"
 WITHHELD_TEXT = "The gate withheld the answer of the tool server after inspecting it."
 UNREACHABLE = "The tool server could not be reached, or did not answer."
+STOPPED = "Stopped by the people who run this gate. Wait until you are told that work goes on."
+
+
+def why_failed(failed: UpstreamFailed) -> str:
+    """What an agent is told of an exchange that came to nothing."""
+    return STOPPED if isinstance(failed, UpstreamStopped) else UNREACHABLE
 
 
 @asynccontextmanager
@@ -219,7 +225,7 @@ class Noted:
 
     async def _unreachable(self, failed: UpstreamFailed) -> None:
         log.info("upstream_failed", server=self._server, method=self._asked.method, why=failed.why)
-        await self._reply.answer(502, self._error(INTERNAL_ERROR, UNREACHABLE))
+        await self._reply.answer(502, self._error(INTERNAL_ERROR, why_failed(failed)))
 
     def _headers(self) -> dict[str, str]:
         if not self._asked.upstream_decides:

@@ -25,7 +25,7 @@ from proxy.doors.admission import Place
 from proxy.doors.mcp_answers import ending_of
 from proxy.doors.mcp_exchange import McpExchange
 from proxy.doors.mcp_link import Link, close
-from proxy.doors.mcp_noted import LISTEN, UNREACHABLE, Noted
+from proxy.doors.mcp_noted import LISTEN, Noted, why_failed
 from proxy.doors.mcp_outgoing import AgentRequest, call_of, take_ticket
 from proxy.doors.mcp_places import TooManyStreams
 from proxy.doors.mcp_questions import take_answer
@@ -35,7 +35,7 @@ from proxy.doors.mcp_shared import Shared, shown_method
 from proxy.doors.mcp_status import passed_headers, passed_status
 from proxy.doors.mcp_tasks import REFUSED, is_past_rules
 from proxy.exchange import Answer, AnswerKind, Client
-from proxy.upstreams.base import Sent, UpstreamFailed
+from proxy.upstreams.base import Sent, UpstreamFailed, UpstreamStopped
 from proxy.upstreams.inventory import InventoryUnavailable
 from proxy.wire import body, jsonrpc, mcp, mcp_headers, mcp_results, opaque, strict_json
 from proxy.wire.jsonrpc import Message, Notification, Request, Response
@@ -173,8 +173,8 @@ class Posts:
             inbound.place.work()
         except InventoryUnavailable as unavailable:
             log.warning("inventory_unavailable", server=inbound.server, why=str(unavailable))
-            answer = answers.refused("", "the tools of this server are not known at the moment", retry_after_sec=30)
-            await self._turn_away(inbound, asked, "the tools of this server could not be listed", answer, reply)
+            answer, why = _unlisted(unavailable)
+            await self._turn_away(inbound, asked, why, answer, reply)
             return
         call = call_of(asked, inbound.server, inbound.agent, session.id if session is not None else None, definition)
         wants_task = asked.request.params.get("task") is not None
@@ -292,7 +292,7 @@ class Posts:
             upstream = await link.post(message.raw, headers=headers, sent=Sent(), reuse_connection=True)
         except UpstreamFailed as failed:
             log.info("upstream_failed", server=inbound.server, method=message.method, why=failed.why)
-            await reply.answer(502, _error(INTERNAL_ERROR, UNREACHABLE))
+            await reply.answer(502, _error(INTERNAL_ERROR, why_failed(failed)))
             return
         await close(upstream)
         # What a server says to a notification is nobody's to read; its status is what clients go by.
@@ -321,6 +321,14 @@ class Posts:
 def _error(code: int, message: str) -> JsonObject:
     """An error about a request whose id is not told: it failed before, or beside, what it asks."""
     return mcp_results.error(Revision.R2025_11_25, None, code, message)
+
+
+def _unlisted(unavailable: InventoryUnavailable) -> tuple[Answer, str]:
+    """What the agent is told where the tools of a server are not known, and what the record is."""
+    if isinstance(unavailable.__cause__, UpstreamStopped):
+        return answers.stopped("", executed=False), "the server is stopped"
+    told = answers.refused("", "the tools of this server are not known at the moment", retry_after_sec=30)
+    return told, "the tools of this server could not be listed"
 
 
 _RETRY_AFTER = ((b"retry-after", b"%d" % RETRY_AFTER_SEC),)

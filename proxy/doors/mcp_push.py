@@ -18,7 +18,7 @@ from mcp.types.jsonrpc import INTERNAL_ERROR
 from policies.model import Direction, JsonObject, ToolCall
 from proxy.doors.mcp_exchange import McpExchange
 from proxy.doors.mcp_link import Link, close, version_headers
-from proxy.doors.mcp_noted import UNREACHABLE, closing_when_left
+from proxy.doors.mcp_noted import UNREACHABLE, closing_when_left, why_failed
 from proxy.doors.mcp_questions import asks
 from proxy.doors.mcp_relay import WITHHELD, Relay
 from proxy.doors.mcp_reply import AgentReply, Telling
@@ -76,7 +76,7 @@ class Push:
                 await close(upstream)
         except UpstreamFailed as failed:
             log.info("push_stream_ended", server=self._call.server, why=failed.why)
-            await self._ended()
+            await self._ended(why_failed(failed))
         finally:
             if resumed is not None:
                 resumed.resumption.detach()
@@ -154,11 +154,11 @@ class Push:
         status = passed_status(upstream.status)
         await self._reply.answer(status, body, headers=passed_headers(upstream))
 
-    async def _ended(self) -> None:
+    async def _ended(self, why: str = UNREACHABLE) -> None:
         if self._reply.committed:
             await self._reply.end()
         else:
-            await self._reply.answer(502, mcp_results.error(self._revision, None, INTERNAL_ERROR, UNREACHABLE))
+            await self._reply.answer(502, mcp_results.error(self._revision, None, INTERNAL_ERROR, why))
 
     def _note(self, outcome: str) -> None:
         self._shared.runner.note(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from policies.model import JsonObject
-from review.model import Account, LoginLink, LoginSession
+from review.model import Account, LoginLink, LoginSession, Stop
 from review.ports import Records, StoreDown
 
 __all__ = [
@@ -102,6 +102,19 @@ class Store(Records, Protocol):
     # snapshots, whole, with who or what loaded them (SEMANTICS §1.19)
     async def put_snapshot(self, snapshot_id: str, files: JsonObject, loaded_by: str, entry: Any) -> None: ...
     async def snapshots(self, *, limit: int = 50) -> Sequence[JsonObject]: ...
+
+    # the kill switch
+    async def put_stop(self, stop: Stop, entry: Any) -> None:
+        """Insert or replace, with its audit EntryDraft, in one transaction."""
+
+    async def stop(self, stop_id: str) -> Stop | None:
+        """Also one that has been lifted."""
+
+    async def standing_stops(self) -> Sequence[Stop]:
+        """Those that have not been lifted, oldest first."""
+
+    async def waiting_calls(self) -> Sequence[tuple[str, str, str]]:
+        """(id, agent, server) of every call that waits for people, or whose grant is not spent; oldest first."""
 
     # record and retention
     def entries(self, *, since_seq: int = 0, limit: int = 1000) -> AsyncIterator[JsonObject]: ...

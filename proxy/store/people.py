@@ -1,4 +1,4 @@
-"""Accounts, login sessions, login links, tool pins and policy snapshots, as work for the writer.
+"""Accounts, login sessions, login links, tool pins, policy snapshots and stops, as work for the writer.
 
 Rules of this module:
 * What tells of an account, an inventory or a policy is written with its audit entry, in one transaction (P13).
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from audit.chain import Prepared
 from policies.model import JsonObject
 from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool
-from proxy.store.rows import ACCOUNTS, LINKS, PINS, SESSIONS, SNAPSHOT_LOADS, SNAPSHOTS, link_of
+from proxy.store.rows import ACCOUNTS, LINKS, PINS, SESSIONS, SNAPSHOT_LOADS, SNAPSHOTS, STOPS, link_of
 from proxy.store.tables import Row, Rows, Table
 from proxy.store.transaction import Transaction, Work
+from review.model import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ def put_link(rows: Rows, link: LoginLink) -> Work:
 def put_pins(rows: Rows, pins: Sequence[PinnedTool], entries: tuple[Prepared, ...]) -> Work:
     """Raises: ValueError, TypeError for a value that does not fit its column."""
     return _Put(rows, PINS, tuple(rows.encode(PINS, pin, f"{pin.server}/{pin.tool}") for pin in pins), entries).work()
+
+
+def put_stop(rows: Rows, stop: Stop, entry: Prepared) -> Work:
+    """Raises: ValueError, TypeError for a value that does not fit its column."""
+    return _Put(rows, STOPS, (rows.encode(STOPS, stop, stop.id),), (entry,)).work()
 
 
 def drop_session(token_hash: str) -> Work:

@@ -25,16 +25,18 @@ from proxy.store.rows import (
     SESSIONS,
     SNAPSHOT_LOADS,
     SNAPSHOTS,
+    STOPS,
     VOTES,
     account_of,
     call_of,
     pin_of,
     review_of,
     session_of,
+    stop_of,
     vote_of,
 )
 from proxy.store.tables import Rows, from_json
-from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, Vote
+from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, Stop, Vote
 from review.ports import Listed
 
 ROWS_MAX = 20_000  # of any one answer
@@ -233,6 +235,33 @@ def _snapshot_text(connection: sqlite3.Connection, rows: Rows, snapshot_id: str)
         raise Tampered("snapshots", snapshot_id, "it is gone, while the note of its loading is still there")
     files: JsonObject = rows.decode(SNAPSHOTS, rows.check(SNAPSHOTS, stored), snapshot_id)["files"]
     return files
+
+
+# --- the kill switch
+
+
+def standing_stops(connection: sqlite3.Connection, rows: Rows) -> list[Stop]:
+    found = connection.execute(f"{STOPS.select} WHERE lifted_at IS NULL ORDER BY at, id LIMIT ?", (ROWS_MAX,))
+    return [stop_of(rows, rows.check(STOPS, stored)) for stored in found.fetchall()]
+
+
+def waiting(
+    connection: sqlite3.Connection, rows: Rows, after: tuple[float, int], limit: int
+) -> list[tuple[float, int, str, str, str]]:
+    """Calls that wait for people or for their grant to be spent: time, rowid, id, agent, server; oldest first."""
+    select = CALLS.select.replace("SELECT ", "SELECT rowid, ", 1)
+    condition = f"{_ALIVE} AND state = 'waiting' AND (created_at, rowid) > (?, ?) ORDER BY created_at, rowid LIMIT ?"
+    at = CALLS.position
+    found = []
+    for rowid, *stored in connection.execute(f"{select} WHERE {condition}", (*after, _limit(limit))).fetchall():
+        row: list[Any] = rows.check(CALLS, stored)  # a forged agent would hide a call from the stop
+        found.append((row[at["created_at"]], rowid, row[at["id"]], row[at["agent"]], row[at["server"]]))
+    return found
+
+
+def stop(connection: sqlite3.Connection, rows: Rows, stop_id: str) -> Stop | None:
+    found = connection.execute(f"{STOPS.select} WHERE id = ?", (stop_id,)).fetchone()
+    return None if found is None else stop_of(rows, rows.check(STOPS, found))
 
 
 # --- the record

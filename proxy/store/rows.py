@@ -1,4 +1,4 @@
-"""The tables of the store, and their records: calls, reviews, votes, accounts, sessions, links, pins, snapshots.
+"""The tables of the store, and their records: calls, reviews, votes, accounts, sessions, links, pins, snapshots, stops.
 
 Rules of this module:
 * One list of columns per table, in the order in which they are authenticated; a column added later goes to the end of
@@ -30,7 +30,7 @@ from proxy.store.tables import (
     text,
     to_json,
 )
-from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState, Verdict, Vote
+from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState, Stop, StopScope, Verdict, Vote
 
 
 def _write_approval(approval: Approval) -> str:
@@ -173,6 +173,22 @@ SNAPSHOT_LOADS = Table(
     "snapshot_loads", fields=(text("id"), text("loaded_by"), real("loaded_at")), own=("n",), keys=("n",)
 )
 
+STOPS = Table(
+    "stops",
+    fields=(
+        text("id"),
+        one_of("scope", StopScope),
+        text("target"),
+        text("ordered_by"),
+        text("why"),
+        real("at"),
+        text("login"),
+        real("lifted_at"),
+        text("lifted_by"),
+        text("lifted_why"),
+    ),
+)
+
 
 def call_row(rows: Rows, call: CallRecord) -> Row:
     """Raises: ValueError, TypeError for a value that does not fit its column."""
@@ -229,3 +245,7 @@ def link_of(rows: Rows, row: Row) -> LoginLink:
 
 def pin_of(rows: Rows, row: Row) -> PinnedTool:
     return PinnedTool(**rows.decode(PINS, row, str(row[0])))
+
+
+def stop_of(rows: Rows, row: Row) -> Stop:
+    return Stop(**rows.decode(STOPS, row, str(row[0])))

@@ -31,7 +31,7 @@ from proxy.store.schema import Opening, migrations
 from proxy.store.sealing import Sealer
 from proxy.store.tables import Rows
 from proxy.store.transaction import Work
-from review.model import CallRecord, CallState, ReviewRecord, Vote
+from review.model import CallRecord, CallState, ReviewRecord, Stop, Vote
 from review.ports import Change, Listed, StoreDown
 
 _ROWS_AT_ONCE = 500  # of one read
@@ -217,6 +217,25 @@ class SqliteStore(Store):
 
     async def snapshots(self, *, limit: int = 50) -> Sequence[JsonObject]:
         return await self._read(reads.snapshots, limit)
+
+    # --- the kill switch
+
+    async def put_stop(self, stop: Stop, entry: EntryDraft) -> None:
+        await self._write(people.put_stop(self._rows, stop, self._entry(entry)))
+
+    async def stop(self, stop_id: str) -> Stop | None:
+        return await self._read(reads.stop, stop_id)
+
+    async def standing_stops(self) -> Sequence[Stop]:
+        return await self._read(reads.standing_stops)
+
+    async def waiting_calls(self) -> Sequence[tuple[str, str, str]]:
+        found: list[tuple[str, str, str]] = []
+        after = (-math.inf, -1)
+        while page := await self._read(reads.waiting, after, _ROWS_AT_ONCE):
+            found += [row[2:] for row in page]
+            after = page[-1][:2]
+        return found
 
     def _entry(self, draft: EntryDraft) -> Prepared:
         (prepared,) = self._preparing.entries((draft,))

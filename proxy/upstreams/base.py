@@ -23,14 +23,22 @@ INVENTORY_AGENT = "\0inventory"
 class Sent:
     """A mark set when the first byte of a request may have left us; before it, failing is `failed_before_send`.
 
-    `is_read`: what is sent only reads, so that failing afterwards leaves nobody in doubt.
+    `is_read`: what is sent only reads, so that failing afterwards leaves nobody in doubt. `may_leave` is asked right
+    before that byte, and raises UpstreamFailed where it may not (the kill switch).
     """
 
-    __slots__ = ("happened", "is_read")
+    __slots__ = ("happened", "is_read", "may_leave")
 
     def __init__(self, *, is_read: bool = False) -> None:
         self.happened = False
         self.is_read = is_read
+        self.may_leave: Callable[[], None] | None = None
+
+    def mark(self) -> None:
+        """The next byte leaves. Raises: UpstreamFailed, and then none does."""
+        if self.may_leave is not None:
+            self.may_leave()
+        self.happened = True
 
 
 class UpstreamFailed(Exception):
@@ -39,6 +47,10 @@ class UpstreamFailed(Exception):
     def __init__(self, why: str, *, sent: bool) -> None:
         super().__init__(why)
         self.why, self.sent = why, sent
+
+
+class UpstreamStopped(UpstreamFailed):
+    """The kill switch covers this exchange: it was not begun, or was cut."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,12 +243,9 @@ class Conversation:
     # Streams.
 
     async def _write(self, message: JsonObject, sent: Sent) -> None:
-        def about_to() -> None:
-            sent.happened = True
-
         self.last_used_at = self._clock()
         try:
-            await self._require_child().write(message, about_to=about_to)
+            await self._require_child().write(message, about_to=sent.mark)
         except ChildIsGone as gone:
             raise UpstreamFailed(f"{self.name}: {gone.why}", sent=gone.wrote) from gone
 

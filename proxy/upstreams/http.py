@@ -27,7 +27,7 @@ from proxy.tasks import spawn
 from proxy.upstreams import http_rules
 from proxy.upstreams.address_rule import AddressRefused, Network
 from proxy.upstreams.base import INVENTORY_AGENT, Incoming, Reply, Sent, UpstreamFailed
-from proxy.upstreams.http_connection import Broken, Response
+from proxy.upstreams.http_connection import Broken, Connection, Response
 from proxy.upstreams.http_pool import Pool
 from proxy.upstreams.pinning import PinnedAddresses, rule_of
 from proxy.upstreams.reading import EventReader, Malformed, error_body, whole_answer
@@ -178,8 +178,7 @@ class HttpUpstream:
         request = http_rules.written(self._origin, method, head, data, closes=on is not _On.POOLED)
         try:
             connection = await self._pools[on].take()
-            sent.happened = True  # nothing is awaited between here and the first byte
-            response = connection.write(request)
+            response = _first_byte(connection, request, sent)
             await self._head_in_time(response)
         except (Broken, OSError) as error:  # TimeoutError is an OSError
             if not sent.happened:
@@ -330,6 +329,16 @@ class HttpUpstream:
 
     def _failed(self, why: str, *, sent: bool) -> UpstreamFailed:
         return UpstreamFailed(f"{self.name}: {why}", sent=sent)
+
+
+def _first_byte(connection: Connection, request: bytes, sent: Sent) -> Response:
+    """Nothing is awaited between the mark and the first byte. Raises: UpstreamFailed where none may leave."""
+    try:
+        sent.mark()
+    except UpstreamFailed:
+        connection.abort()
+        raise
+    return connection.write(request)
 
 
 async def _read_to_end(response: Response) -> None:

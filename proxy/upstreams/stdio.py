@@ -154,6 +154,17 @@ class StdioUpstream:
             self._sweeper.cancel()
         await asyncio.gather(*(conversation.end("the gate is stopping") for conversation in list(self._agents)))
 
+    def end_processes(self, is_for: Callable[[str], bool]) -> int:
+        """Begin the end of the children that run for such agents; how many. Shared ones run for everybody, `*`."""
+        going = [
+            conversation
+            for conversation, agent in self._agents.items()
+            if not conversation.was_let_go and is_for(agent)
+        ]
+        for conversation in going:
+            self._retire(conversation, "it was stopped")
+        return len(going)
+
     # Sessions.
 
     async def _open_session(self, message: JsonObject, agent: str, sent: Sent) -> Reply:

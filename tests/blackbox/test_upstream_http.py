@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.tasks import spawn
-from proxy.upstreams.base import UpstreamFailed
+from proxy.upstreams.base import Sent, UpstreamFailed
 from proxy.wire import strict_json
 from tests.blackbox.servers import counting
 from tests.blackbox.servers.counting import CountingServer, Recorded, Wire, text_result
@@ -227,3 +227,19 @@ async def test_a_changed_list_of_tools_is_noticed_in_any_stream(
     else:
         await everything(await post(upstream))
     assert changed == ["tool"]
+
+
+async def test_p01_what_may_not_leave_right_before_its_first_byte_leaves_nothing(
+    server: CountingServer, connect: Connect
+) -> None:
+    def stopped() -> None:
+        raise UpstreamFailed("stopped", sent=False)
+
+    upstream, sent = connect(server.url), Sent()
+    await everything(await post(upstream))
+    sent.may_leave = stopped
+    with pytest.raises(UpstreamFailed, match="stopped"):
+        await post(upstream, sent=sent)
+    assert not sent.happened
+    await everything(await post(upstream))
+    assert len(server.requests) == 2

@@ -21,9 +21,10 @@ from proxy.events import CallReceived
 from proxy.gate import Gate
 from proxy.gate_rows import GateRows
 from proxy.repeats import repeat_key
+from proxy.stopped import Stopped
 from proxy.telling import Teller
 from redaction.model import Inspection, Outcome
-from review.model import CallRecord, CallState, ReviewRecord, ReviewState
+from review.model import CallRecord, CallState, ReviewRecord, ReviewState, Stop, StopScope
 
 T0 = 1_800_000_000.0
 KEY = b"k" * 32
@@ -96,8 +97,18 @@ def rows() -> GateRows:
     return GateRows(teller=Teller(KEY), ids=CountedIds(), ticket_key=KEY, repeat_key_of=key_of)
 
 
-def gate(built: GateRows | None = None, *, may_stay: bool = True) -> Gate:
-    return Gate(built or rows(), reject_holds_sec=3600, reopen_within_sec=86_400, may_stay=may_stay)
+def gate(built: GateRows | None = None, *, may_stay: bool = True, stopped: Stopped | None = None) -> Gate:
+    return Gate(
+        built or rows(),
+        stop_over=(stopped or Stopped()).over,
+        reject_holds_sec=3600,
+        reopen_within_sec=86_400,
+        may_stay=may_stay,
+    )
+
+
+def stop_of(scope: StopScope = StopScope.ALL, target: str = "*", **more: Any) -> Stop:
+    return replace(Stop("stop_1", scope, target, "reviewer:maria", "", T0), **more)
 
 
 def response(text: str = "done", request_id: Any = 1) -> JsonObject:

@@ -180,7 +180,7 @@ def test_a_rejected_call_never_reaches_the_tool() -> None:
     assert answer_of(commands).kind is AnswerKind.REJECTED
 
 
-@pytest.mark.parametrize("state", [ReviewState.EXPIRED, ReviewState.STOPPED, ReviewState.LAPSED])
+@pytest.mark.parametrize("state", [ReviewState.EXPIRED, ReviewState.SUPERSEDED, ReviewState.LAPSED])
 def test_an_ended_question_is_told_and_not_forwarded(state: ReviewState) -> None:
     the_gate, _, record, review = held()
     commands = the_gate.handle(ReviewChanged(record, replace(review, state=state), T0 + 60))

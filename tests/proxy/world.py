@@ -18,6 +18,7 @@ from proxy.exchange import Client, Dispatched
 from proxy.gate_rows import GateRows
 from proxy.parking import Parking
 from proxy.runner import Runner
+from proxy.stopped import Stopped
 from proxy.tasks import spawn
 from proxy.telling import Teller
 from proxy.upstreams.base import Sent, UpstreamFailed
@@ -156,12 +157,14 @@ class World:
         ids = CountedIds()
         ids._n = len(self.records.calls) * 10
         self.parking = Parking(self.config, clock=lambda: self.now)
+        self.stopped = Stopped()
         rows = GateRows(teller=Teller(KEY), ids=ids, ticket_key=KEY, repeat_key_of=key_of)
         self.runner = Runner(
             records=self.records,
             judging=self.judging,
             inspectors=self.inspector,
             parking=self.parking,
+            stopped=self.stopped,
             rows=rows,
             config=self.config,
             clock=lambda: self.now,

@@ -23,6 +23,7 @@ from review.model import (
     ReviewRecord,
     ReviewState,
 )
+from review.ports import Switch
 from tests.review.memory_records import MemoryRecords
 
 NOW = 1_800_000_000.0
@@ -191,6 +192,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     bell: Rung = field(default_factory=Rung)
     settings: InboxSettings = field(default_factory=InboxSettings)
+    switch: Switch | None = None
 
     def __post_init__(self) -> None:
         self.records.accounts_by_name.update(PEOPLE)
@@ -204,6 +206,7 @@ class World:
             nonce=lambda: f"n-{next(numbers)}",
             commit=partial(commit, KEY),
             inventory=self.records,
+            switch=self.switch,
             settings=self.settings,
         )
         self.inbox = Inbox(self.desk)

@@ -49,6 +49,13 @@ class ListsContract(Opened):
         assert len(await store.open_reviews()) == 500
         assert len(await store.open_reviews(limit=1_203)) == 1_203
 
+    async def test_all_calls_that_wait_are_found_however_many(self, store: Store) -> None:
+        await asyncio.gather(*(store.apply(opened(f"call_{number:04}")) for number in range(503)))
+        await store.apply(approved("call_0007"))
+        await store.apply(decided("call_sent"))
+        waiting = await store.waiting_calls()
+        assert sorted(waiting) == [(f"call_{number:04}", "demo", "payments") for number in range(503)]
+
     async def test_recent_reviews_are_those_no_longer_open_the_last_changed_first(self, store: Store) -> None:
         for number in range(4):
             await store.apply(opened(f"call_{number}"))

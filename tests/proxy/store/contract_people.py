@@ -10,7 +10,7 @@ import pytest
 
 from audit.entry import EntryDraft, EntryKind
 from proxy.store.base import PinnedTool, Store
-from review.model import Account, CallState, LoginLink, LoginSession
+from review.model import Account, CallState, LoginLink, LoginSession, Stop, StopScope
 from tests.proxy.store.builders import T0, an_entry, answered, decided
 from tests.proxy.store.contract import Opened, all_entries, chain_holds, kinds
 
@@ -29,6 +29,21 @@ class PeopleContract(Opened):
         assert await store.account("nobody") is None
         assert await store.accounts() == [Account("eve", None), changed]
         assert await kinds(store) == ["account_changed"] * 3
+        assert await chain_holds(store)
+
+    async def test_stops_are_kept_with_their_entries_also_once_they_are_lifted(self, store: Store) -> None:
+        first = Stop("stop_1", StopScope.AGENT, "support-*", "local:root", "it leaks", T0, "local")
+        second = Stop("stop_2", StopScope.ALL, "*", "reviewer:maria", "", T0 + 1)
+        entry = EntryDraft(EntryKind.STOP_ORDERED, T0, "local:root", None, {"stop": "stop_1"})
+        await store.put_stop(second, entry)
+        await store.put_stop(first, entry)
+        assert await store.standing_stops() == [first, second]
+        lifted = replace(first, lifted_at=T0 + 2, lifted_by="reviewer:root", lifted_why="over")
+        await store.put_stop(lifted, replace(entry, kind=EntryKind.STOP_LIFTED))
+        assert await store.standing_stops() == [second]
+        assert await store.stop("stop_1") == lifted
+        assert await store.stop("stop_3") is None
+        assert await kinds(store) == ["stop_ordered", "stop_ordered", "stop_lifted"]
         assert await chain_holds(store)
 
     async def test_sessions_begin_are_touched_and_end(self, store: Store) -> None:

@@ -21,6 +21,7 @@ from proxy.store.rows import (
     SESSIONS,
     SNAPSHOT_LOADS,
     SNAPSHOTS,
+    STOPS,
     VOTES,
     account_of,
     call_of,
@@ -31,14 +32,15 @@ from proxy.store.rows import (
     review_of,
     review_row,
     session_of,
+    stop_of,
     vote_of,
 )
 from proxy.store.tables import Table
-from review.model import Account, CallRecord, LoginLink, LoginSession, ReviewRecord, ReviewState, Vote
+from review.model import Account, CallRecord, LoginLink, LoginSession, ReviewRecord, ReviewState, Stop, StopScope, Vote
 from tests.proxy.store.builders import T0, a_call, a_review, a_vote, fresh, rows
 
 ROWS = rows()
-TABLES = (CALLS, REVIEWS, VOTES, ACCOUNTS, SESSIONS, LINKS, PINS, SNAPSHOTS, SNAPSHOT_LOADS)
+TABLES = (STOPS, CALLS, REVIEWS, VOTES, ACCOUNTS, SESSIONS, LINKS, PINS, SNAPSHOTS, SNAPSHOT_LOADS)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -59,6 +61,7 @@ def test_a_table_has_exactly_the_columns_that_are_signed_and_the_mac(table: Tabl
         (SESSIONS, LoginSession),
         (LINKS, LoginLink),
         (PINS, PinnedTool),
+        (STOPS, Stop),
     ],
     ids=lambda one: getattr(one, "name", ""),
 )
@@ -75,6 +78,11 @@ def test_every_field_of_a_record_has_its_column(table: Table, record: Any) -> No
         (ACCOUNTS, account_of, Account("maria", None, ("admin",), ("finance",), ("demo",), True, T0, T0 + 1)),
         (SESSIONS, session_of, LoginSession("t", "maria", T0, T0 + 1, T0 + 2, "cli")),
         (LINKS, link_of, LoginLink("t", "maria", T0)),
+        (
+            STOPS,
+            stop_of,
+            Stop("s", StopScope.AGENT, "demo", "local:root", "why", T0, "local", T0, "reviewer:maria", "ok"),
+        ),
         (PINS, pin_of, PinnedTool("files", "read", "d", {"name": "read"}, T0, "d", "maria", T0)),
     ],
     ids=lambda one: getattr(one, "name", ""),

@@ -97,6 +97,18 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(database: sqlite3.Conne
     opening(migrations=(*migrations(), SECOND))(database)
 
 
+def test_a_database_of_an_earlier_interlock_is_brought_up_to_date_with_all_it_holds(tmp_path: Path) -> None:
+    for known in range(1, SECOND.number - 1):
+        connection = connection_to(tmp_path / f"{known}.db")
+        opening(migrations=migrations()[:known])(connection)
+        head = fill(connection, 3)
+        opened = opening()(connection)
+        assert (opened.head, opened.tail_verified) == (head, 3)
+        assert connection.execute("SELECT count(*) FROM calls").fetchone() == (3,)
+        assert connection.execute("SELECT max(number) FROM migrations").fetchone() == (SECOND.number - 1,)
+        connection.close()
+
+
 def test_a_migration_that_was_changed_afterwards_is_refused(database: sqlite3.Connection) -> None:
     first, *rest = migrations()
     changed = replace(first, sql=first.sql + "-- changed\n")
