@@ -37,10 +37,10 @@ class StopWatch:
         *,
         tell: Told,
         end: Callable[[int], object],
-        answer_sec_max: float = ANSWER_SEC_MAX,
+        answer_within_sec: float = ANSWER_SEC_MAX,
     ) -> None:
         self._files, self._stopped, self._tell, self._end = files, stopped, tell, end
-        self._answer_sec_max = answer_sec_max
+        self._answer_within_sec = answer_within_sec
         self._known: set[str] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stop-watch", daemon=True)
@@ -81,7 +81,7 @@ class StopWatch:
             return
         self._known.add(name)
         self._stopped.add(found.stop)
-        late = threading.Timer(self._answer_sec_max, self._end_hard, [found])
+        late = threading.Timer(self._answer_within_sec, self._end_hard, [found])
         late.daemon = True
         late.start()
         try:
@@ -96,7 +96,7 @@ class StopWatch:
         at_last.start()  # whatever hangs below
         self._note(found, ended_hard=True)
         self._say(
-            f"interlock: stopped, and the gate has not answered for {self._answer_sec_max:g} s: it is ended. "
+            f"interlock: stopped, and the gate has not answered for {self._answer_within_sec:g} s: it is ended. "
             "What was under way is in doubt; a new start keeps the stop."
         )
         self._end(EXIT_CODE)

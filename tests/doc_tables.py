@@ -184,6 +184,12 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "review.inert.WORDS_MAX": "words of a text looked at for look-alikes",
         "review.inert.COMBINING_RUN_MAX": "accents on one letter; more are shown as marks",
     },
+    "Kill switch": {
+        "proxy.stop_watch.ANSWER_SEC_MAX": "seconds the loop may take to cut what a stop covers; then it is ended",
+        "proxy.stop_files.FILE_BYTES_MAX": "bytes of a stop's file; more: everything is stopped",
+        "proxy.kill_switch.SWEPT_AT_ONCE_MAX": "questions that a stop ends at a time",
+        "review.stops.TARGET_CHARS_MAX": "characters of the name that a stop is for",
+    },
     "Store and record": {
         "proxy.store.writer.WriterLimits.queue_items_max": "changes that wait to be written; more: refused at once",
         "proxy.store.writer.WriterLimits.queue_bytes_max": "bytes of them; more: refused at once",

@@ -235,7 +235,7 @@ async def test_p01_what_may_not_leave_right_before_its_first_byte_leaves_nothing
     def stopped() -> None:
         raise UpstreamFailed("stopped", sent=False)
 
-    upstream, sent = connect(server.url), Sent()
+    upstream, sent = connect(server), Sent()
     await everything(await post(upstream))
     sent.may_leave = stopped
     with pytest.raises(UpstreamFailed, match="stopped"):

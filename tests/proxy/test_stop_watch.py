@@ -58,7 +58,7 @@ def files(tmp_path: Path) -> StopFiles:
 
 @pytest.fixture
 def watch(loop: Loop, files: StopFiles) -> Iterator[StopWatch]:
-    made = StopWatch(files, loop.stopped, tell=loop.tell, end=loop.end, answer_sec_max=0.05)
+    made = StopWatch(files, loop.stopped, tell=loop.tell, end=loop.end, answer_within_sec=0.05)
     yield made
     made.close()
 
