@@ -9,6 +9,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -43,6 +44,11 @@ def fail(message: str, code: int) -> NoReturn:
     """One line to stderr, and the exit code."""
     print(f"interlock: {message}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def wants_color() -> bool:
+    """On a terminal, unless the user said otherwise (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _version(wanted: bool) -> None:
@@ -118,6 +124,18 @@ def init(
         dry_run=dry_run,
     )
     raise typer.Exit(run(flags, schemas=Path(__file__).resolve().parents[1] / "schemas"))
+
+
+@cli.command()
+def doctor(
+    config: ConfigOption = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as problems too.")] = False,
+) -> None:
+    """Look at everything the gate needs, say how it stands and how to mend it. Changes nothing."""
+    from proxy.doctor.run import run
+
+    raise typer.Exit(run(config, as_json=json, strict=strict, color=wants_color()))
 
 
 @cli.command()

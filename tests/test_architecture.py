@@ -125,6 +125,7 @@ WITHOUT_TEST_FILE = {
     "proxy/upstreams/base.py": "a protocol and values only",
     "proxy/events.py": "declarations; used by tests/proxy/test_gate.py",
     "proxy/commands.py": "declarations; used by tests/proxy/test_gate.py",
+    "proxy/doctor/finding.py": "values only; used by every test of the doctor",
 }
 TESTS_OF_NO_ONE_FILE = (
     "tests/bench/",

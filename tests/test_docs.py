@@ -15,7 +15,6 @@ import re
 import shlex
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
@@ -27,15 +26,15 @@ import pytest
 import typer.main
 
 from policies.check import check
-from policies.decide import decide
-from policies.model import Agent, ToolCall, ToolDefinition
-from policies.schema import load_snapshot
 from proxy import commands as gate_commands
 from proxy import events as gate_events
 from proxy.cli import cli
 from proxy.config import Config
 from proxy.config_file import parse
 from proxy.demo.steps import auto_steps
+from proxy.init.config_edit import NEW, Edits, edited
+from proxy.init.policy_text import Chosen, policy
+from proxy.init.wishes import servers_of
 from proxy.store.schema import migrations
 from tests import doc_tables
 from tests.config_keys import tables
@@ -337,34 +336,32 @@ def readme_blocks(language: str) -> list[str]:
     return [dedent(block) for _, found, block in FENCE.findall(text_of(ROOT / "README.md")) if found == language]
 
 
+def readme_init() -> dict[str, list[str]]:
+    """The options of the README's `interlock init`, by name."""
+    (words,) = [words for words in commands(ROOT / "README.md") if words[:2] == ["interlock", "init"]]
+    options: dict[str, list[str]] = {}
+    for flag, value in zip(words[2::2], words[3::2], strict=True):
+        options.setdefault(flag, []).append(value)
+    return options
+
+
 def readme_config(folder: Path) -> Config:
-    (text,) = [block for block in readme_blocks("yaml") if "servers:" in block]
+    servers = servers_of(readme_init()["--server"], (), ())
+    text = edited(NEW, Edits(servers, {"my-agent": "0" * 64}), "interlock.yaml")
     return parse(text, folder / "interlock.yaml", home=folder, default_keys_dir=folder / "keys-elsewhere")
 
 
-def readme_policy() -> str:
-    (text,) = [block for block in readme_blocks("yaml") if "rules:" in block]
-    return text
-
-
-def test_every_yaml_block_of_the_readme_is_its_policy_or_its_configuration() -> None:
-    assert len(readme_blocks("yaml")) == 2
-
-
-@pytest.mark.parametrize(
-    ("tool", "effect"),
-    [("read_file", "allow"), ("list_directory", "allow"), ("write_file", "require_approval"), ("move_file", "deny")],
-)
-def test_the_policy_of_the_readme_loads_without_advice_and_does_what_it_says(tool: str, effect: str) -> None:
-    report, code = check({"policies/files.yaml": readme_policy()})
+def test_the_policy_of_the_readme_is_the_one_that_is_written_and_does_what_it_says() -> None:
+    (text,) = readme_blocks("yaml")
+    assert text == policy(Chosen("time", ("convert_time", "get_current_time"), frozenset({"get_current_time"})), None)
+    report, code = check({"policies/time.yaml": text})
     assert (code, "advice" in report) == (0, False), report
-    call = ToolCall("files", tool, {}, Agent("my-agent"), definition=ToolDefinition(tool, "d", {"type": "object"}))
-    at = datetime(2026, 11, 21, tzinfo=UTC)
-    assert decide(call, load_snapshot({"policies/files.yaml": readme_policy()}), at=at).effect.value == effect
 
 
-def test_the_configuration_of_the_readme_loads(tmp_path: Path) -> None:
-    assert list(readme_config(tmp_path).servers) == ["files"]
+def test_the_servers_that_the_readme_names_can_be_configured(tmp_path: Path) -> None:
+    assert list(readme_config(tmp_path).servers) == ["time"]
+    (other,) = re.findall(r'`--server "([^"]+)"`', text_of(ROOT / "README.md"))
+    assert list(servers_of([other], (), ())) == ["files"]
 
 
 def test_the_client_of_the_readme_points_at_the_server_of_its_configuration(tmp_path: Path) -> None:

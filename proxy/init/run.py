@@ -267,6 +267,7 @@ def _next(place: Place, config: Config, wished: Wishes, key: str | None) -> str:
         "",
         f"4. Let it call a tool. What asks waits for you at {reviewers_url}/ . The call is held for about "
         f"{config.parking.hold_sec:g} s; after that its agent gets a ticket, and repeats it later.",
+        f"Is all well?  {program} doctor{where}",
     ]
     return "\n".join(lines)
 
