@@ -1,5 +1,5 @@
 # What a developer needs, in one word each. CI runs .ci/run, which does all of it from a clean checkout.
-.PHONY: check test long browser conformance demo bench parked kernel schemas lock
+.PHONY: check test long soak browser conformance demo bench parked kernel schemas lock
 
 check:  ## formatting, lint, types, tests: before every commit
 	uv run ruff format --check .
@@ -12,6 +12,9 @@ test:  ## the quick tests
 
 long:  ## tests that take more than a few seconds, the built wheel among them
 	uv run pytest -m long
+
+soak:  ## 10,000 times: traffic, SIGKILL at a failpoint, restart, compare with what the tools saw (hours)
+	uv run python -m tests.faults.soak --cycles 10000
 
 browser:  ## the console in Chromium
 	uv run pytest -m browser

@@ -29,6 +29,7 @@ from proxy.events import (
     UpstreamBroke,
 )
 from proxy.exchange import Answer, Exchange
+from proxy.failpoints import failpoint
 from proxy.gate import Gate, Stage
 from proxy.parking import TooManyHeld, Waiter, Woken
 from proxy.tasks import spawn
@@ -118,7 +119,9 @@ class Life:
         runner = self._runner
         try:
             if change.durable:
+                failpoint("change.begun")
                 await runner.records.apply(change)
+                failpoint("change.durable")
             else:
                 runner.records.submit(change)
         except ChangeLost as lost:
@@ -133,6 +136,7 @@ class Life:
             return CallStopped(stop, False, clock())
         self._forwarded = True
         cutting = self._cutting = asyncio.timeout(None)
+        failpoint("dispatch.begun")
         try:
             async with cutting:
                 dispatched = await self.exchange.dispatch(call, sent)
@@ -144,6 +148,7 @@ class Life:
             return self._broke_off(call, "it was stopped", sent=sent.happened)
         finally:
             self._cutting = None
+        failpoint("response.read")
         return ResponseReceived(dispatched.response, dispatched.http_status, clock())
 
     def _broke_off(self, call: ToolCall, why: str, *, sent: bool) -> Event:
@@ -168,15 +173,18 @@ class Life:
         runner = self._runner
         rules = runner.output_rules(command.call)
         definition = command.call.definition
+        failpoint("inspection.begun")
         inspection = await runner.inspectors.inspect(
             command.response,
             rules=rules,
             surface=command.surface,
             output_schema=definition.output_schema if definition is not None else None,
         )
+        failpoint("inspection.done")
         return ResponseInspected(command.response, command.http_status, inspection, runner.clock())
 
     async def _park(self, command: Park) -> Event:
+        failpoint("park.begun")
         waiter = self._sit_down(command.call_id, command.message)
         if waiter is None:
             return PatienceEnded(self._runner.clock())
@@ -214,6 +222,7 @@ class Life:
             return ReviewChanged(record, review, runner.clock())
         call_now = await runner.judging.call_now(record)
         decision = runner.judging.judge(call_now)
+        failpoint("grant.judged")
         if self.exchange.left.is_set() and self.gate.stage is Stage.HELD:
             return AgentLeft(runner.clock())
         return ReviewChanged(record, review, runner.clock(), call_now, decision)

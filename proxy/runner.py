@@ -21,6 +21,7 @@ from proxy import answers, tickets
 from proxy.config import Parking as ParkingConfig
 from proxy.events import CallReceived, CallRepeated
 from proxy.exchange import Answer, Exchange
+from proxy.failpoints import failpoint
 from proxy.gate import Gate
 from proxy.gate_rows import GateRows, proposed_of
 from proxy.life import Life
@@ -169,13 +170,16 @@ class Runner:
         """
         now = self.clock()
         doubtful = 0
+        failpoint("recovery.begun")
         while batch := await self.records.calls_in([CallState.DISPATCHING], limit=500):
             for record in batch:
                 await self.records.apply(self.rows.in_doubt(record, "the gate stopped while this was being sent", now))
                 doubtful += 1
+                failpoint("recovery.named")
         self.recent.load(await self.records.unsettled(since=now - REOPEN_WITHIN_SEC))
         for listed in await self.records.open_reviews(limit=self.config.open_reviews_max):
             self.questions.count(listed.call.id, listed.call.agent)
+        failpoint("recovery.done")
         return doubtful
 
     async def name_doubts(self, *, sent_before: float) -> int:
@@ -234,6 +238,7 @@ class Runner:
             record, review = earlier.repeated
             return await life.run(CallRepeated(exchange.call, record, review, now))
         decision = self.judging.judge(exchange.call)
+        failpoint("call.judged")
         received = CallReceived(
             exchange.call, decision, now, continues=earlier.continues, twin_waits=earlier.twin_waits
         )

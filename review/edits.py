@@ -136,7 +136,7 @@ def _rewrite(
     asks_no_more = set(rules) <= set(review.answered_rules) and not decisions.tier_rose(call.decision, judged)
     approval: Approval = review.approval if is_allowed else (decision.approval or review.approval)
     kept = call.to_send or {}
-    approved: JsonObject = {**kept, "arguments": arguments, "input_responses": kept.get("input_responses")}
+    approved: JsonObject = {**kept, "arguments": arguments}
     new_call = replace(call, approved=approved, decision=judged, snapshot=decision.snapshot)
     digest = binding(new_call, expires_at=review.expires_at, nonce=nonce, rules=rules)
     new_review = replace(review, binding=digest, nonce=nonce, approval=approval, answered_rules=rules)

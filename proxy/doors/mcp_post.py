@@ -35,6 +35,7 @@ from proxy.doors.mcp_shared import Shared, shown_method
 from proxy.doors.mcp_status import passed_headers, passed_status
 from proxy.doors.mcp_tasks import REFUSED, is_past_rules
 from proxy.exchange import Answer, AnswerKind, Client
+from proxy.failpoints import failpoint
 from proxy.upstreams.base import Sent, UpstreamFailed, UpstreamStopped
 from proxy.upstreams.inventory import InventoryUnavailable
 from proxy.wire import body, jsonrpc, mcp, mcp_headers, mcp_results, opaque, strict_json
@@ -165,6 +166,7 @@ class Posts:
     # -- what is judged --------------------------------------------------------------------------------------------
 
     async def _judged(self, inbound: Inbound, asked: AgentRequest, session: Session | None, reply: AgentReply) -> None:
+        failpoint("call.read")
         shared = self._shared
         is_collect = self._is_collect(inbound.server, asked)
         try:
@@ -201,7 +203,9 @@ class Posts:
                 ending = ending_of(asked, answer, is_collected=is_collect)
                 inbound.place.step_aside()  # its reader may be slow
                 await _notice_departures()
+                failpoint("answer.begun")
                 is_delivered = await self._give(exchange, ending.status, ending.message, ending.headers)
+                failpoint("answer.given")
             finally:  # whatever became of the writing, the runner is told, so that the outcome is kept for the repeat
                 (shared.runner.delivered if is_delivered else shared.runner.undelivered)(answer)
         finally:

@@ -21,6 +21,7 @@ from itertools import chain
 from typing import Any
 
 from audit.chain import Head, Prepared, link
+from proxy.failpoints import failpoint
 from proxy.store.base import Tampered
 from proxy.store.macs import SqlValue
 from proxy.store.tables import Row, Rows, Table, in_pieces
@@ -219,7 +220,9 @@ def _attempt(
                 committed.refused[number] = error
         transaction.flush()
         _move_head(cursor, rows, head, transaction.head)
+        failpoint("commit.begun")
         cursor.execute("COMMIT")
+        failpoint("commit.done")
     finally:
         if connection.in_transaction:
             connection.rollback()

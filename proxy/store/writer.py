@@ -26,6 +26,7 @@ from typing import Any
 import structlog
 
 from audit.chain import Head
+from proxy.failpoints import failpoint
 from proxy.store.base import StoreBusy
 from proxy.store.connection import Connection
 from proxy.store.tables import Rows
@@ -192,6 +193,7 @@ class Writer:
         self._take()
         works = [item.work for item in self._batch]
         committed = await self._connection.run(partial(commit_batch, works=works, head=self.head, rows=self._rows))
+        failpoint("commit.heard")
         self.head = committed.head
         batch, self._batch = self._batch, []
         self._log_bytes += committed.bytes_written + _COMMIT_BYTES + len(batch) * _ITEM_BYTES
@@ -282,6 +284,7 @@ def _settle(item: _Item, committed: Committed, number: int) -> None:
 
 def checkpoint(connection: sqlite3.Connection, mode: str) -> bool:
     """Move the log into the database; False if a reader held some of it back. Raises: sqlite3.Error."""
+    failpoint("checkpoint.begun")
     connection.execute("PRAGMA busy_timeout = 0")  # do not wait for readers: writing goes on without
     try:
         busy, log_pages, moved_pages = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()

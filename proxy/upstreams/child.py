@@ -25,6 +25,7 @@ from typing import Protocol
 import structlog
 
 from policies.model import Json, JsonObject
+from proxy.failpoints import failpoint
 from proxy.tasks import spawn
 from proxy.upstreams.stderr import StderrLog, inert
 from proxy.wire import strict_json
@@ -163,6 +164,7 @@ class Child:
         async with self._writing:
             if not self.is_alive or stdin.is_closing():
                 raise ChildIsGone(self.why_ended or "its input is closed", wrote=False)
+            failpoint("stdio.first_byte")
             about_to()
             try:
                 async with asyncio.timeout(self._limits.write_sec_max):
@@ -173,6 +175,7 @@ class Child:
                 raise ChildIsGone(self.why_ended, wrote=True) from None
             except OSError as error:
                 raise ChildIsGone(self.why_ended or f"its input broke ({error})", wrote=True) from error
+            failpoint("stdio.written")
 
     def let_go(self, why: str) -> None:
         """Begin its end: stdin closes, and the leash does the rest. Returns at once."""

@@ -23,6 +23,7 @@ from pathlib import Path
 import structlog
 
 from policies.model import JsonObject
+from proxy.failpoints import failpoint
 from proxy.tasks import spawn
 from proxy.upstreams import http_rules
 from proxy.upstreams.address_rule import AddressRefused, Network
@@ -186,6 +187,7 @@ class HttpUpstream:
             self._was_away = True
             why = f"{'no answer' if sent.happened else 'no connection'}: {str(error) or type(error).__name__}"
             raise self._failed(why, sent=sent.happened) from error
+        failpoint("http.head")
         if self._was_away:
             self._was_away = False
             self._on_change(self.name)
@@ -333,12 +335,15 @@ class HttpUpstream:
 
 def _first_byte(connection: Connection, request: bytes, sent: Sent) -> Response:
     """Nothing is awaited between the mark and the first byte. Raises: UpstreamFailed where none may leave."""
+    failpoint("http.first_byte")
     try:
         sent.mark()
     except UpstreamFailed:
         connection.abort()
         raise
-    return connection.write(request)
+    response = connection.write(request)
+    failpoint("http.written")
+    return response
 
 
 async def _read_to_end(response: Response) -> None:

@@ -93,14 +93,7 @@ class GateProcess:
         if self._process is not None:
             return
         self.config_file.write_text(json.dumps(self.config), encoding="utf-8")  # JSON is YAML
-        self._process = process = subprocess.Popen(
-            interlock("serve", "--config", str(self.config_file)),
-            cwd=self.base,
-            env=environment(self.base),
-            text=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        self._process = process = self._spawn()
         self.said = []
         is_ready = threading.Event()
         threading.Thread(target=self._read, args=(process, is_ready), daemon=True).start()
@@ -111,6 +104,16 @@ class GateProcess:
         self._keep_addresses()
         if link := self._matches(_FIRST_LINK):
             self.reviewer.client.use_link(link, PASSWORD)
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            interlock("serve", "--config", str(self.config_file)),
+            cwd=self.base,
+            env=environment(self.base),
+            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
 
     def _read(self, process: subprocess.Popen[str], is_ready: threading.Event) -> None:
         assert process.stderr is not None

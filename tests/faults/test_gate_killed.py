@@ -1,31 +1,21 @@
-"""SIGKILL of the gate, at every stage and at random moments: nothing acknowledged is lost, nothing runs twice.
+"""SIGKILL of the gate while one call is at every stage: what is found afterwards, by agents and by reviewers.
 
-The gate is a process of its own, killed by its own id; the tool counts, and looks into the gate's record itself the
-moment a call reaches it; the record is verified offline before the gate is started again.
+The gate is a process of its own, killed by its own id; the record is verified offline before it is started again. The
+rows of kills at named places are in tests/faults/test_kill_cycles.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import random
-import sqlite3
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audit.masks import commit
-from audit.verify import verify_file
-from proxy.keys import Keys
-from proxy.reviewer_client import Refused, Unreachable
 from tests.blackbox.gate_process import (
     MODERN,
     GateProcess,
@@ -39,8 +29,9 @@ from tests.blackbox.gate_process import (
     told,
     tool,
 )
-from tests.blackbox.raw_client import RawAnswer, connection, request_bytes
+from tests.blackbox.raw_client import connection, request_bytes
 from tests.blackbox.servers.counting import Recorded, Wire
+from tests.faults.record_on_disk import Disk
 
 POLICY = """
 version: v1
@@ -64,58 +55,6 @@ TOOLS = [tool("echo", text="string"), tool("pay", amount="number")]
 STDIO_TOOL = Path(__file__).parents[1] / "blackbox" / "servers" / "stdio_tool.py"
 SECRET = "AKIAQ3EGRZ5XK7PLM2WT"
 HASTE = {"client": "impatient"}
-CYCLES, CYCLES_LONG = 5, 40
-LATELY = 1_000  # entries: the decision to let a call go is among the last ones when it arrives
-
-
-# ---- the record, as it lies on the disk ------------------------------------------------------------------------------
-
-
-class Disk:
-    """The gate's record read from outside, whether or not the gate lives."""
-
-    def __init__(self, gate: GateProcess) -> None:
-        self._path = gate.store
-        keys = Keys.load_or_create(gate.base / "keys", data_dir=gate.base / "data")
-        self._commit_key = keys.commit
-
-    def verify(self) -> None:
-        """Every entry, every link, deeply. Raises: Broken."""
-        assert verify_file(self._path, deep=True).entries > 0
-
-    def lets_go(self, tool: str, arguments: dict[str, Any]) -> bool:
-        """Whether the durable decision that this call may leave stands in the record already (P3)."""
-        commitment = commit(self._commit_key, {"arguments": arguments})
-        query = "SELECT data FROM entries WHERE seq > (SELECT max(seq) - ? FROM entries) AND instr(data, ?)"
-        with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as store:
-            entries = [json.loads(data) for (data,) in store.execute(query, (LATELY, commitment.encode()))]
-        return any(_is_let_go(entry, commitment) for entry in entries)
-
-
-def _is_let_go(entry: dict[str, Any], commitment: str) -> bool:
-    body = entry["body"]
-    if entry["kind"] == "grant_spent":
-        return bool(body["sent"] == commitment)
-    return bool(entry["kind"] == "call_decided" and body["dispatched"] and body["proposed"] == commitment)
-
-
-@dataclass
-class Watching:
-    """The bank's own eyes: each call that arrives is looked up in the record before it is executed."""
-
-    house: House
-    disk: Disk
-    unrecorded: list[Any] = field(default_factory=list)
-    is_slow: float = 0.0
-
-    async def __call__(self, request: Recorded, wire: Wire) -> None:
-        message = request.message
-        if isinstance(message, dict) and message.get("method") == "tools/call":
-            params = message["params"]
-            if not self.disk.lets_go(params["name"], params["arguments"]):
-                self.unrecorded.append(params)
-            await asyncio.sleep(self.is_slow)
-        await self.house.tools.servers["bank"]._properly(request, wire)
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +70,6 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     finally:
         gate.stop()
         tools.close()
-
-
-# ---- killed once, in the middle of everything ------------------------------------------------------------------------
 
 
 @dataclass
@@ -299,131 +235,3 @@ async def test_a_killed_gate_leaves_no_process_behind(killed: Killed) -> None:
     async with asyncio.timeout(10):
         while any(Path(f"/proc/{orphan}").exists() for orphan in killed.orphans):
             await asyncio.sleep(0.05)
-
-
-# ---- killed at random moments ----------------------------------------------------------------------------------------
-
-
-@dataclass
-class Traffic:
-    """Agents that call and a reviewer who approves, until the gate is gone."""
-
-    house: House
-    numbers: Iterator[int]
-    sent: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    ended: set[tuple[str, str]] = field(default_factory=set)  # the agent has a whole answer, and asks no more
-    acknowledged: dict[str, dict[str, Any]] = field(default_factory=dict)
-    arrived: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _requests_counted: int = 0
-
-    def count_arrived(self) -> Counter[tuple[str, str]]:
-        """How often each call has arrived at the bank."""
-        requests = self.house.tools.servers["bank"].requests
-        until = len(requests)
-        for request in requests[self._requests_counted : until]:
-            if "tools/call" in request.methods:
-                params = request.message["params"]
-                self.arrived[params["name"], json.dumps(params["arguments"])] += 1
-        self._requests_counted = until
-        return self.arrived
-
-    async def agent(self, name: str) -> None:
-        while True:
-            number = next(self.numbers)
-            arguments = {"amount": number} if name == "pay" else {"text": f"number {number}"}
-            key = (name, json.dumps(arguments))
-            self.sent[key] = arguments
-            await self.ask(key)
-
-    async def ask(self, key: tuple[str, str]) -> str:
-        """One call, and what came of it."""
-        outcome = _outcome(await call(self.house.url("bank"), key[0], how=HASTE, **self.sent[key]))
-        if outcome not in ("require_approval", "executing"):
-            self.ended.add(key)
-        return outcome
-
-    async def reviewer(self) -> None:
-        while True:
-            queue = await asyncio.to_thread(self.house.reviewer.client.queue)
-            for row in queue["waiting"]:
-                with contextlib.suppress(Refused):  # it moved meanwhile
-                    await self.house.reviewer.approve(row)
-                    self.acknowledged[row["call"]["id"]] = row
-            await asyncio.sleep(0.01)
-
-    async def until_killed(self, after_sec: float) -> None:
-        async with self._all_of_them():
-            await asyncio.sleep(after_sec)
-            self.house.gate.kill()
-
-    @asynccontextmanager
-    async def _all_of_them(self) -> AsyncIterator[None]:
-        work = [self.agent("echo"), self.agent("echo"), self.agent("pay"), self.agent("pay"), self.reviewer()]
-        tasks = [asyncio.ensure_future(one) for one in work]
-        try:
-            yield
-        finally:
-            await asyncio.wait(tasks, timeout=5)
-            for task in tasks:
-                task.cancel()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
-            broken = (OSError, asyncio.IncompleteReadError, Unreachable, ValueError, IndexError, KeyError)
-            assert all(isinstance(end, broken) for end in ends), ends  # the gate went from under them
-
-
-def _outcome(answer: RawAnswer) -> str:
-    return str(told(answer).get("decision", "ran")) if "result" in answer.message else "refused"
-
-
-async def random_kills(house: House, cycles: int, seed: int) -> None:
-    rng = random.Random(seed)
-    disk = Disk(house.gate)
-    watching = Watching(house, disk)
-    house.tools.servers["bank"].always(watching)
-    traffic = Traffic(house, iter(range(10_000 * seed, 10**9)))
-    traffic.count_arrived()
-    traffic.arrived.clear()  # what others sent before
-    for _ in range(cycles):
-        watching.is_slow = rng.choice((0.0, 0.0, 0.02))
-        await traffic.until_killed(rng.uniform(0.05, 0.8))
-        disk.verify()
-        await asyncio.to_thread(house.gate.start)
-        lately = list(traffic.acknowledged.values())[-50:]
-        await _nothing_acknowledged_is_lost(house, lately)
-        await _everybody_comes_back(traffic)
-        assert watching.unrecorded == []
-        assert {key: n for key, n in traffic.count_arrived().items() if n > 1} == {}
-    await _nothing_acknowledged_is_lost(house, list(traffic.acknowledged.values()))
-    assert len(traffic.acknowledged) > cycles
-    assert len(traffic.arrived) > 10 * cycles
-
-
-async def _nothing_acknowledged_is_lost(house: House, rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        shown = await house.reviewer.show(row)
-        assert shown["review"]["state"] in ("spendable", "spent"), shown["review"]
-        assert [vote["verdict"] for vote in shown["votes"]] == ["approve"]
-
-
-async def _everybody_comes_back(traffic: Traffic) -> None:
-    """Each call without a whole answer is repeated until it has one; what waits for people is approved."""
-    reviewing = asyncio.ensure_future(traffic.reviewer())
-    try:
-        async with asyncio.timeout(30):
-            for key in [key for key in traffic.sent if key not in traffic.ended]:
-                while await traffic.ask(key) in ("require_approval", "executing"):
-                    await asyncio.sleep(0.01)
-    finally:
-        reviewing.cancel()
-        await asyncio.gather(reviewing, return_exceptions=True)
-
-
-async def test_p03_p04_p13_killed_at_random_nothing_acknowledged_is_lost_and_nothing_runs_twice_or_unrecorded(
-    started: House,
-) -> None:
-    await random_kills(started, CYCLES, seed=int(os.environ.get("INTERLOCK_KILL_SEED", "1")))
-
-
-@pytest.mark.long
-async def test_p03_p04_p13_killed_at_random_many_times(started: House) -> None:
-    await random_kills(started, CYCLES_LONG, seed=int(os.environ.get("INTERLOCK_KILL_SEED", "2")))
