@@ -106,11 +106,13 @@ class Gate:
         self._decision: Decision | None = None
         self._record: CallRecord | None = None
         self._review: ReviewRecord | None = None
+        self._before_spend: tuple[CallRecord, ReviewRecord, Stage] | None = None  # while its record may still be lost
 
     def handle(self, event: Event) -> list[Command]:
         """What to do now. Raises: OutOfTurn."""
         if not isinstance(event, TURNS[self.stage]):
             raise OutOfTurn(self.stage, event)
+        before, self._before_spend = self._before_spend, None
         match event:
             case CallReceived():
                 return self._received(event)
@@ -125,7 +127,7 @@ class Gate:
             case AgentLeft():
                 return self._agent_left(event)
             case ChangeWasLost():
-                return self._change_was_lost(event)
+                return self._change_was_lost(event, before)
             case ResponseReceived():
                 return self._response_received(event)
             case UpstreamBroke():
@@ -264,6 +266,7 @@ class Gate:
         call, decision = event.call_now, event.decision_now
         if call is None or decision is None:
             raise OutOfTurn(self.stage, event)
+        self._before_spend = (record, review, self.stage)
         if decision.effect is Effect.DENY:
             self.stage = Stage.DONE
             return [
@@ -329,12 +332,14 @@ class Gate:
         self.stage = Stage.STAYING if stay else Stage.DONE
         return [Record(Change(entries=(entry,), durable=False)), Detach(record.id, stay=stay)]
 
-    def _change_was_lost(self, event: ChangeWasLost) -> list[Command]:
-        """Somebody moved first: an undo, an expiry, a second spender, a person resolving. Look again."""
+    def _change_was_lost(
+        self, event: ChangeWasLost, before: tuple[CallRecord, ReviewRecord, Stage] | None
+    ) -> list[Command]:
+        """Somebody moved first: an undo, an edit, an expiry, a second spender, a person resolving. Look again."""
+        if before is not None:  # neither spent nor voided: all is as it was, and a new question was never opened
+            record, self._review, self.stage = before
+            return [Reread(self._keep(record).id)]
         record = self._known_record(event)
-        if self.stage is Stage.DISPATCHING and self._review is not None:
-            self.stage = Stage.HELD
-            return [Reread(record.id)]
         if self.stage in (Stage.HELD, Stage.STAYING):
             return [Reread(record.id)]
         self.stage = Stage.DONE

@@ -172,7 +172,14 @@ class GateRows:
                     {"settled_at": at},
                     version=review.version,
                 ),
-                MoveCall(record.id, frozenset({CallState.WAITING}), CallState.CLOSED, {"updated_at": at}),
+                # What was judged may be void by now: edited since it was read. Then so is the judgement.
+                MoveCall(
+                    record.id,
+                    frozenset({CallState.WAITING}),
+                    CallState.CLOSED,
+                    {"updated_at": at},
+                    version=record.version,
+                ),
             ),
             entries=(self.teller.voided(record, review, decision.snapshot, at, why=why),),
         )

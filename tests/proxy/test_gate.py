@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audit.entry import EntryKind
-from policies.model import Approval, Classification, Direction, Effect
+from policies.model import Approval, Classification, Decision, Direction, Effect
 from proxy.commands import Command, Detach, Forward, Inspect, Record, Reply, Reread
 from proxy.events import (
     AgentLeft,
@@ -278,6 +278,21 @@ def test_a_twin_of_a_waiting_call_is_marked_and_what_the_agent_answered_is_kept(
     assert kept.labels == {"twin_waits": True}
     assert kept.proposed["input_responses"] == {"r1": {"action": "accept"}}
     assert commands[0].change.entries[1].body["why"] == "an identical call is waiting"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("now", [ask("fraud#new-rule"), deny()])
+@pytest.mark.parametrize("stage", [Stage.HELD, Stage.STAYING])
+def test_p06_an_approval_that_moved_while_it_was_being_voided_is_looked_at_again(now: Decision, stage: Stage) -> None:
+    """It was taken back or edited: no new question has been opened, and nothing is in doubt."""
+    the_gate, _, record, review = held()
+    the_gate.stage = stage
+    the_gate.handle(ReviewChanged(record, spendable(review), T0 + 60, refund(), now))
+    assert the_gate.handle(ChangeWasLost("parked", T0 + 60)) == [Reread(record.id)]
+    assert (the_gate.stage, the_gate.record) == (stage, record)
+    assert kinds(the_gate.handle(ReviewChanged(record, spendable(review), T0 + 61, refund(), ask()))) == [
+        "Record",
+        "Forward",
+    ]
 
 
 def test_p04_a_lost_spend_looks_again_and_forwards_nothing() -> None:

@@ -12,7 +12,7 @@ from policies.model import Agent, Approval, Decision, ToolCall
 from proxy.exchange import Answer, AnswerKind
 from proxy.upstreams.inventory import InventoryUnavailable
 from redaction.model import Inspection, Outcome
-from review.model import CallState, ReviewState
+from review.model import CallState, ReviewRecord, ReviewState
 from review.ports import Change, MoveCall, StoreDown
 from tests.proxy.builders import ask, refund
 from tests.proxy.test_runner import parked
@@ -52,6 +52,30 @@ async def test_p04_of_two_identical_repeats_at_once_one_spends_and_the_other_is_
     assert {answer.kind for answer in answers} == {AnswerKind.RESULT, AnswerKind.TICKET}
     assert len({answer.call_id for answer in answers}) == 2
     assert len(world.tool.dispatched) == 1
+
+
+async def test_p07_an_approval_of_an_edited_form_is_not_voided_by_a_reader_who_saw_the_form_before() -> None:
+    """The two rows are read one after the other, and the edit comes in between."""
+    world = World()
+    _, task, call_id = await parked(world)
+    read, is_edited = world.records.review, False
+
+    async def edited_meanwhile(review_id: str) -> ReviewRecord | None:
+        nonlocal is_edited
+        if not is_edited:
+            is_edited = True
+            approved = replace(world.only_call(), approved={"arguments": {"amount": 200}})
+            binding = world.runner.rows.binding(approved, world.review_of(approved))
+            await world.settle(call_id, ReviewState.SPENDABLE, binding=binding)
+            move = MoveCall(call_id, frozenset({CallState.WAITING}), CallState.WAITING, {"approved": approved.approved})
+            await world.records.apply(Change(rows=(move,)))
+        return await read(review_id)
+
+    world.records.review = edited_meanwhile  # type: ignore[method-assign]
+    world.parking.ring(call_id)
+    answer = await asyncio.wait_for(task, 5)
+    assert (answer.kind, answer.call_id) == (AnswerKind.RESULT, call_id)
+    assert [sent.arguments for sent in world.tool.dispatched] == [{"amount": 200}]
 
 
 async def test_of_two_repeats_at_once_only_one_is_given_the_outcome_that_was_not_delivered() -> None:
