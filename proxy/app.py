@@ -284,6 +284,7 @@ class App:
             settings=InboxSettings(undo_sec={str(tier): sec for tier, sec in self.config.reviewing.undo_sec.items()}),
         )
         self.inbox = Inbox(desk)
+        await self.inbox.load()
         return console.build(
             inbox=self.inbox,
             accounts=self.accounts,

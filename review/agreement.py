@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from policies.model import Approval
-from review.model import CallRecord, Reviewer, ReviewKind, ReviewRecord, Verdict, Vote
+from review.model import Reviewer, ReviewKind, ReviewRecord, Verdict, Vote
 from review.refusals import NotAllowed, RefusalCode
 
 ADMINS = "admins"
@@ -28,6 +29,16 @@ _ROLES = {
     ReviewKind.APPROVAL: frozenset({"reviewer", "admin"}),
     ReviewKind.RELEASE: frozenset({"security", "admin"}),
 }
+
+
+class Acting(Protocol):
+    """Who acts, and for whom: what four eyes needs to know of a call."""
+
+    @property
+    def agent(self) -> str: ...
+
+    @property
+    def on_behalf_of(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +91,7 @@ def _stands_in_for(reviewer: Reviewer, escalated_to: str) -> bool:
     return escalated_to in reviewer.teams or (escalated_to == ADMINS and "admin" in reviewer.roles)
 
 
-def check_may_decide(reviewer: Reviewer, review: ReviewRecord, call: CallRecord) -> None:
+def check_may_decide(reviewer: Reviewer, review: ReviewRecord, call: Acting) -> None:
     """May this person let the call (or output) go? Raises: NotAllowed."""
     if not _has_role(reviewer, review):
         wanted = " or ".join(sorted(_ROLES[review.kind]))
@@ -103,7 +114,7 @@ def check_may_object(reviewer: Reviewer, review: ReviewRecord) -> None:
         raise NotAllowed(RefusalCode.TEAM, f"This question is for {', '.join(review.approval.teams) or 'reviewers'}.")
 
 
-def is_own(reviewer: Reviewer, call: CallRecord) -> bool:
+def is_own(reviewer: Reviewer, call: Acting) -> bool:
     """Whether the call is made by or for this person. What an agent states of itself counts: it only tightens (P9)."""
     return call.agent in reviewer.owns_agents or call.on_behalf_of == reviewer.name
 

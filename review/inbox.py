@@ -15,6 +15,7 @@ from typing import Any
 from policies.model import JsonObject, Risk
 from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, stops, votes
 from review.binding import binding_of
+from review.board import Board, Counts, QueuePage, Sought
 from review.desk import Acted, Desk, Seen, recount
 from review.doubts import Found
 from review.lifecycle import ReviewEvent, states_allowing
@@ -84,6 +85,20 @@ class Inbox:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._board = Board(desk.records)
+        desk.records.listen(self._board.heard)
+
+    async def load(self) -> None:
+        """Read what is open, so that the first who looks need not wait for it. Raises: StoreDown."""
+        await self._board.refresh()
+
+    async def page(self, reviewer: Reviewer, sought: Sought) -> QueuePage:
+        """One page of a queue, the most urgent first. Raises: Unacceptable, StoreDown."""
+        return await self._board.page(reviewer, sought, self._desk.clock())
+
+    async def counts(self, reviewer: Reviewer) -> Counts:
+        """How many stand in each of this person's queues, and for how long. Raises: StoreDown."""
+        return await self._board.counts(reviewer, self._desk.clock())
 
     async def queue(self, *, limit: int = 500) -> Queue:
         """Raises: StoreDown."""

@@ -124,6 +124,10 @@ class Records(Protocol):
         Raises: ChangeLost, StoreDown.
         """
 
+    def listen(self, listener: Callable[[Change | None], None]) -> None:
+        """Tell `listener` of every change that was applied, in the order of commits, whoever made it; of None when the
+        store failed and it is not known what was committed. Changes that nobody waits for may be left out."""
+
     def submit(self, change: Change) -> None:
         """Queue a change that nobody waits for, in order with all others. A lost compare-and-set is logged.
 
@@ -138,6 +142,9 @@ class Records(Protocol):
     async def votes(self, review_id: str) -> Sequence[Vote]: ...
 
     async def open_reviews(self, *, limit: int = 500, kinds: Sequence[str] = ()) -> Sequence[Listed]: ...
+
+    async def listed(self, review_ids: Sequence[str]) -> Sequence[Listed]:
+        """These reviews with their calls; those that are not there are left out."""
 
     async def recent_reviews(self, *, limit: int = 100) -> Sequence[Listed]: ...
 

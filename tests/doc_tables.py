@@ -159,6 +159,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "redaction.scan.CLEAN_KEY_CHARS_MAX": "characters of such a key",
     },
     "Reviewers' side": {
+        "review.board.PAGE_ROWS_MAX": "rows of one page of a queue",
+        "review.board.SEARCH_CHARS_MAX": "characters of a text that is looked for in a queue",
         "review.precedents.LOOKED_AT_MAX": "like cases that are counted beside a call; the last settled",
         "review.precedents.LATEST": "of them shown with reviewer and reason",
         "review.inbox.SESSION_CALLS": "calls of the agent's session shown beside a call",

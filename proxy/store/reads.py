@@ -89,6 +89,12 @@ def open_reviews(
     return listed, (last.opened_at, last.kind.value, rowid)
 
 
+def listed(connection: sqlite3.Connection, rows: Rows, review_ids: Sequence[str]) -> list[Listed]:
+    """Reviews by id, in no order."""
+    wanted = list(review_ids)[:ROWS_MAX]
+    return _listed(connection, rows, f"id IN ({_marks(wanted)})", [*wanted, len(wanted)])
+
+
 def recent_reviews(connection: sqlite3.Connection, rows: Rows, limit: int) -> list[Listed]:
     """Reviews that are no longer a question to people, the last changed first."""
     return _listed(connection, rows, f"{_ENDED} ORDER BY changed_at DESC, rowid DESC", [_limit(limit)])

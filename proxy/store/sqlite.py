@@ -23,7 +23,7 @@ from audit.entry import EntryDraft, EntryKind
 from policies.model import JsonObject
 from proxy.keys import Keys, KeysRefused, refuse_inside
 from proxy.store import people, reads, retention
-from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool, Store, StoreHealth
+from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool, Store, StoreBusy, StoreHealth, Tampered
 from proxy.store.changes import Preparing
 from proxy.store.engine import Engine, StoreLimits
 from proxy.store.macs import RowMacs
@@ -54,6 +54,7 @@ class SqliteStore(Store):
     ) -> None:
         self._keys = keys
         self._clock = clock
+        self._listeners: list[Callable[[Change | None], None]] = []
         limits = limits or StoreLimits()
         macs = RowMacs(keys.mac)
         self._rows = Rows(Sealer(keys.seal, random_bytes), macs)
@@ -105,7 +106,20 @@ class SqliteStore(Store):
             return
         writer = self._engine.writer
         prepared = self._preparing.change(change)
-        await writer.submit(prepared.work, weight_bytes=prepared.weight_bytes)
+        then = partial(self._tell, change) if self._listeners else None
+        try:
+            await writer.submit(prepared.work, weight_bytes=prepared.weight_bytes, then=then)
+        except StoreDown as down:
+            if not isinstance(down, StoreBusy | Tampered):  # those two wrote nothing for certain
+                self._tell(None)
+            raise
+
+    def listen(self, listener: Callable[[Change | None], None]) -> None:
+        self._listeners.append(listener)
+
+    def _tell(self, change: Change | None) -> None:
+        for listener in self._listeners:
+            listener(change)
 
     def submit(self, change: Change) -> None:
         """Also raises: ValueError, TypeError as `apply`."""
@@ -139,6 +153,12 @@ class SqliteStore(Store):
             if len(found) < wanted:
                 break
         return listed
+
+    async def listed(self, review_ids: Sequence[str]) -> Sequence[Listed]:
+        found: list[Listed] = []
+        for begin in range(0, len(review_ids), _ROWS_AT_ONCE):
+            found += await self._read(reads.listed, review_ids[begin : begin + _ROWS_AT_ONCE])
+        return found
 
     async def recent_reviews(self, *, limit: int = 100) -> Sequence[Listed]:
         return await self._read(reads.recent_reviews, limit)

@@ -60,6 +60,7 @@ class _Item:
     work: Work
     weight_bytes: int
     done: asyncio.Future[Any] | None  # None: nobody waits for it
+    then: Callable[[], None] | None = None  # called once it is committed, whatever became of whoever waited
 
 
 class Writer:
@@ -99,13 +100,16 @@ class Writer:
     def queue_length(self) -> int:
         return len(self._queue) + len(self._batch)
 
-    def submit(self, work: Work, *, weight_bytes: int = 0) -> asyncio.Future[Any]:
-        """Accept an item; the future ends when it is durable, with its result or why it was refused.
+    def submit(
+        self, work: Work, *, weight_bytes: int = 0, then: Callable[[], None] | None = None
+    ) -> asyncio.Future[Any]:
+        """Accept an item; the future ends when it is durable, with its result or why it was refused. `then` is called
+        if it was committed, in the order of commits and before whoever waits goes on.
 
         Raises: StoreDown, StoreBusy.
         """
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._accept(_Item(work, weight_bytes, done))
+        self._accept(_Item(work, weight_bytes, done, then))
         self._wake.set()
         return done
 
@@ -272,6 +276,8 @@ _NOTHING = Work(lambda _transaction: None)
 
 def _settle(item: _Item, committed: Committed, number: int) -> None:
     error = committed.refused.get(number)
+    if error is None and item.then is not None:
+        asyncio.get_running_loop().call_soon(item.then)  # what fails in it is logged, and does not end the writer
     if item.done is None:
         if error is not None:  # nobody waits: at least the log tells
             log.error("change_refused", error=repr(error))

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from policies.model import JsonObject
-from review.console import bodies, views
+from review.console import bodies, queues, views
 from review.console.pages.login import source
 from review.console.pages.people import account_data
 from review.console.visits import Console, error_data, json_answer, status_of
@@ -89,6 +89,8 @@ def routes(console: Console) -> list[BaseRoute]:
         route("POST", "/login/link", _use_link, is_open=True),
         route("POST", "/logout", _logout),
         route("GET", "/me", _me),
+        route("GET", "/queue", _queue),
+        route("GET", "/counts", _counts),
         route("GET", "/approvals", _list),
         route("GET", "/approvals/{id}", _show),
         route("POST", "/approvals/{id}/{act}", _act),
@@ -175,6 +177,15 @@ def _reviewer(reviewer: Reviewer) -> JsonObject:
 
 async def _list(asked: Asked) -> JsonObject:
     return views.queue_data(await asked.console.inbox.queue())
+
+
+async def _queue(asked: Asked) -> JsonObject:
+    page = await asked.console.inbox.page(asked.me, queues.sought(asked.request.query_params))
+    return queues.page_data(page)
+
+
+async def _counts(asked: Asked) -> JsonObject:
+    return queues.counts_data(await asked.console.inbox.counts(asked.me))
 
 
 async def _show(asked: Asked) -> JsonObject:

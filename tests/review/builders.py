@@ -23,7 +23,7 @@ from review.model import (
     ReviewRecord,
     ReviewState,
 )
-from review.ports import Switch
+from review.ports import Change, InsertCall, InsertReview, Switch
 from tests.review.memory_records import MemoryRecords
 
 NOW = 1_800_000_000.0
@@ -215,6 +215,7 @@ class World:
         call = call or refund()
         review = question(call, approval, **changes)
         self.records.calls[call.id], self.records.reviews[review.id] = call, review
+        self.records.told(Change(rows=(InsertCall(call), InsertReview(review))))
         return review
 
     def seen(self, review_id: str = "r-1", looked_ms: int = 4200) -> Seen:

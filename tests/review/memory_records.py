@@ -8,7 +8,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from audit.entry import EntryDraft
@@ -53,6 +53,7 @@ class MemoryRecords:
         self.sessions: dict[str, LoginSession] = {}
         self.links: dict[str, LoginLink] = {}
         self.tools: dict[tuple[str, str], ToolSeen] = {}
+        self.listeners: list[Callable[[Change | None], None]] = []
         self.is_down = False  # nothing can be written
         self.is_unreadable = False  # nor read
 
@@ -94,6 +95,14 @@ class MemoryRecords:
                     votes.setdefault(vote.review_id, []).append(vote)
         self.calls, self.reviews, self.votes_of, self.precedents_by_review = calls, reviews, votes, precedents
         self.entries.extend(change.entries)
+        self.told(change)
+
+    def listen(self, listener: Callable[[Change | None], None]) -> None:
+        self.listeners.append(listener)
+
+    def told(self, change: Change | None) -> None:
+        for listener in self.listeners:
+            listener(change)
 
     async def call(self, call_id: str) -> CallRecord | None:
         return self.calls.get(call_id)
@@ -108,6 +117,12 @@ class MemoryRecords:
         self._check_readable()
         chosen = [r for r in self.reviews.values() if r.state.is_open and (not kinds or r.kind in kinds)]
         return [Listed(r, self.calls[r.call_id]) for r in sorted(chosen, key=lambda r: r.opened_at)[:limit]]
+
+    async def listed(self, review_ids: Sequence[str]) -> Sequence[Listed]:
+        self._check_readable()
+        await asyncio.sleep(0)
+        found = [self.reviews[one] for one in review_ids if one in self.reviews]
+        return [Listed(r, self.calls[r.call_id]) for r in found]
 
     async def recent_reviews(self, *, limit: int = 100) -> Sequence[Listed]:
         newest = sorted(self.reviews.values(), key=lambda r: r.settled_at or r.opened_at, reverse=True)

@@ -161,6 +161,35 @@ class ListsContract(Opened):
         await store.apply(Change(entries=(an_entry(None),)))
         assert len(set(await store.unsettled(since=T0))) == 1_100
 
+    async def test_reviews_are_listed_by_id_with_their_calls(self, store: Store) -> None:
+        for number in range(3):
+            await store.apply(opened(f"call_{number}"))
+        found = await store.listed(["rev of call_2", "nobody", "rev of call_0"])
+        assert {(item.review.id, item.call.id) for item in found} == {
+            ("rev of call_0", "call_0"),
+            ("rev of call_2", "call_2"),
+        }
+        assert await store.listed([]) == []
+
+    async def test_whoever_listens_hears_what_was_committed_in_its_order_and_nothing_else(self, store: Store) -> None:
+        heard: list[Change | None] = []
+        store.listen(heard.append)
+        first, lost, second = opened("call_1"), approved("nobody"), approved("call_1")
+        with pytest.raises(ChangeLost):
+            await asyncio.gather(*(store.apply(change) for change in (first, lost, second)))
+        await store.apply(Change(entries=(an_entry(None),)))
+        assert heard[:2] == [first, second]
+
+    async def test_a_change_is_heard_though_whoever_made_it_has_gone(self, store: Store) -> None:
+        heard: list[Change | None] = []
+        store.listen(heard.append)
+        gone = asyncio.ensure_future(store.apply(opened("call_1")))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await store.apply(Change(entries=(an_entry(None),)))
+        assert await store.review("rev of call_1") is not None
+        assert len(heard) == 2
+
     # --- like cases and sessions
 
     async def test_precedents_lead_to_their_reviews_as_they_are_now_the_last_settled_first(self, store: Store) -> None:

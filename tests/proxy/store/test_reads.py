@@ -59,6 +59,8 @@ ASKED: dict[str, tuple[str, Ask]] = {
     "calls in a living state": ("calls", lambda c: reads.calls_in(c, ROWS, [CallState.WAITING], 9)),
     "calls in an ended state": ("calls", lambda c: reads.calls_in(c, ROWS, [CallState.CLOSED], 9)),
     "latest by key": ("calls", lambda c: reads.latest_by_key(c, ROWS, "k", T0)),
+    "listed": ("reviews", lambda c: reads.listed(c, ROWS, ["rev of a", "rev of b"])),
+    "listed reviews' calls": ("calls", lambda c: reads.listed(c, ROWS, ["rev of a"])),
     "precedents": ("precedents", lambda c: reads.precedents(c, ROWS, "shape", 9)),
     "precedents' reviews": ("reviews", lambda c: reads.precedents(c, ROWS, "shape", 9)),
     "a session's calls": ("calls", lambda c: reads.session_calls(c, ROWS, "demo", "s1", 9)),
