@@ -250,6 +250,7 @@ class App:
             agents=Agents(config),
             config=config,
             clock=self.clock,
+            monotonic=time.monotonic,
             ids=self.ids,
             keys=self.keys,
         )

@@ -33,6 +33,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "proxy.wire.jsonrpc.METHOD_CHARS_MAX": "characters of a method; more: 400",
         "proxy.agents.KEY_LENGTH_MAX": "bytes of an agent's key that is presented; more: 401",
         "policies.patterns.SUBJECT_CHARS_MAX": "characters of `server/tool` or a method; more: denied",
+        "proxy.doors.pace.OWN_SEC_MAX": "seconds a request may take of the gate; longer: fewer are let in",
         "proxy.doors.mcp_sessions.SESSIONS_MAX": "sessions of all agents; more: refused, try later",
         "proxy.doors.mcp_sessions.SESSIONS_PER_AGENT_MAX": "sessions of one agent; more: refused, try later",
         "proxy.doors.mcp_sessions.IDLE_SEC_MAX": "seconds a session may lie unused; then ended",
