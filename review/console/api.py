@@ -22,6 +22,7 @@ from policies.model import JsonObject
 from review.console import bodies, queues, views
 from review.console.pages.login import source
 from review.console.pages.people import account_data
+from review.console.pages.stops import scope_of, stop_data, stops_data
 from review.console.visits import Console, error_data, json_answer, status_of
 from review.desk import Acted, Seen
 from review.doubts import Found
@@ -97,6 +98,9 @@ def routes(console: Console) -> list[BaseRoute]:
         route("POST", "/calls/{id}/resolve", _resolve),
         route("GET", "/tools", _tools),
         route("POST", "/tools/accept", _accept),
+        route("GET", "/stops", _stops),
+        route("POST", "/stops", _stop),
+        route("POST", "/stops/{id}/lift", _lift),
         route("GET", "/accounts", _accounts),
         route("PUT", "/accounts/{name}", _put_account),
         route("POST", "/accounts/{name}/link", _account_link),
@@ -289,6 +293,20 @@ async def _accept(asked: Asked) -> JsonObject:
     comment = asked.text("comment", "")
     await asked.console.inbox.accept_definition(server, tool, asked.me, digest=digest, comment=comment)
     return {"server": server, "tool": tool, "accepted": digest}
+
+
+async def _stops(asked: Asked) -> JsonObject:
+    return stops_data(asked.console)
+
+
+async def _stop(asked: Asked) -> JsonObject:
+    scope = scope_of(asked.text("scope"))
+    return stop_data(await asked.console.inbox.stop(scope, asked.text("target", ""), asked.me, asked.text("why", "")))
+
+
+async def _lift(asked: Asked) -> JsonObject:
+    lifted = await asked.console.inbox.lift_stop(_id(asked), asked.me, asked.text("why", ""))
+    return {"id": lifted.id, "scope": lifted.scope.value, "target": lifted.target, "lifted_at": lifted.lifted_at}
 
 
 async def _accounts(asked: Asked) -> JsonObject:
