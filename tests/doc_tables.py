@@ -174,6 +174,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "review.live.Pages.pending_max": "changes a slow page has yet to hear of; more: it looks at all",
         "review.console.pages.inbox.ROWS_MAX": "rows of one list on the page",
         "review.desk.InboxSettings.claim_sec": "seconds of a claim",
+        "review.desk.InboxSettings.reveal_sec": "seconds a page shows a held output in clear",
         "review.desk.InboxSettings.comment_chars_max": "characters of a comment",
         "review.identity.LoginSettings.session_sec": "seconds of a login",
         "review.identity.LoginSettings.session_idle_sec": "seconds of a login that nobody uses",

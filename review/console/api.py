@@ -94,6 +94,7 @@ def routes(console: Console) -> list[BaseRoute]:
         route("GET", "/counts", _counts),
         route("GET", "/approvals", _list),
         route("GET", "/approvals/{id}", _show),
+        route("POST", "/approvals/{id}/reveal", _reveal),
         route("POST", "/approvals/{id}/{act}", _act),
         route("POST", "/calls/{id}/resolve", _resolve),
         route("GET", "/tools", _tools),
@@ -198,6 +199,18 @@ async def _show(asked: Asked) -> JsonObject:
     return {**views.shown_data(shown, asked.console.waiting), **views.background_data(background)}
 
 
+async def _reveal(asked: Asked) -> JsonObject:
+    """A held output in clear; with `redacted`, what releasing it redacted would give the agent."""
+    shown = await asked.console.inbox.show(_id(asked), asked.me)
+    if shown.review is None:
+        raise NotFound(f"held output of call {_id(asked)}")
+    redacted_but = frozenset(asked.texts("let_through")) if asked.flag("redacted") else None
+    revealed = await asked.console.inbox.reveal(
+        shown.review.id, asked.me, asked.seen(), asked.text("comment", ""), redacted_but=redacted_but
+    )
+    return {"outcome": revealed.outcome, "until": revealed.until, "inspection": revealed.inspection}
+
+
 async def _act(asked: Asked) -> JsonObject:
     act = _ACTS.get(str(asked.request.path_params["act"]))
     if act is None:
@@ -255,6 +268,11 @@ async def _release(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.release(review_id, asked.me, asked.seen(), asked.text("comment", ""))
 
 
+async def _release_redacted(asked: Asked, review_id: str) -> Acted:
+    comment, let_through = asked.text("comment", ""), frozenset(asked.texts("let_through"))
+    return await asked.console.inbox.release_redacted(review_id, asked.me, asked.seen(), comment, let_through)
+
+
 async def _destroy(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.destroy(review_id, asked.me, asked.seen(), asked.text("comment", ""))
 
@@ -269,6 +287,7 @@ _ACTS: Mapping[str, Callable[[Asked, str], Awaitable[Acted]]] = {
     "unclaim": _unclaim,
     "comment": _comment,
     "release": _release,
+    "release_redacted": _release_redacted,
     "destroy": _destroy,
 }
 
