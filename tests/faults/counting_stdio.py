@@ -3,12 +3,9 @@
 Run as `python -I -S counting_stdio.py LOG`. It speaks the revision of 2026-07-28 and has one tool, `echo`.
 
 Rules of this module:
-* Standard library only, little of it: it is started in every cycle.
-* It holds a shared lock on the log for as long as it lives. Whoever gets the exclusive one knows that nobody will read
-  another call from a pipe that a dead gate has left.
+* Standard library only, and little of it: it is started again and again.
 """
 
-import fcntl
 import json
 import os
 import sys
@@ -23,7 +20,6 @@ RESULTS = {
 
 def main() -> None:
     log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    fcntl.flock(log, fcntl.LOCK_SH)
     for line in sys.stdin.buffer:
         message = json.loads(line)
         if message.get("method") == "tools/call":

@@ -54,7 +54,7 @@ FROM_WITHOUT = ("tool.has_it", "outside")
 POINTS = (*NAMES, *FROM_WITHOUT)
 AGENTS, CALLS_EACH = 5, 3
 CYCLES_PER_HOUSE = 40  # then a fresh store: verifying a record costs time by its length
-TRAFFIC_SEC_MAX, COMING_BACK_SEC_MAX = 20, 60
+TRAFFIC_SEC_MAX, QUIET_SEC_MAX, COMING_BACK_SEC_MAX = 20, 30, 60
 GONE = (OSError, EOFError, Unreachable, TimeoutError)  # how a gate looks that has been killed
 SENT = ("answered", "quarantined", "released", "destroyed", "in_doubt", "resolved")
 
@@ -113,7 +113,8 @@ class House:
         self.tally.cycles += 1
         first = self._number
         await self._until_dead(plan)
-        await asyncio.to_thread(self.child.count, self.disk)
+        await self._tools_are_quiet()
+        self.child.count(self.disk)
         broken = self.disk.break_in_the_chain()
         if broken is not None:
             self.tally.found("breaks", f"P13: cycle {plan.cycle}, killed at {plan.point}: {broken}")
@@ -127,6 +128,12 @@ class House:
         self._what_was_sent_is_recorded_so(plan, calls)
         await self._everybody_comes_back(plan, calls)
 
+    async def _tools_are_quiet(self) -> None:
+        """What the dead gate had handed to the system may be read by a tool after its death: wait for that."""
+        async with asyncio.timeout(QUIET_SEC_MAX):
+            while not (self.bank.is_quiet and await asyncio.to_thread(lambda: self.child.is_quiet)):
+                await asyncio.sleep(0.005)
+
     async def _until_dead(self, plan: Plan) -> None:
         """Traffic until the gate has been killed where the plan says; from without if it does not get there."""
         switches = self.gate.switches
@@ -137,13 +144,11 @@ class House:
         elif plan.point in NAMES and not plan.is_at_start:
             switches.set(plan.point, Action.KILL, nth=plan.nth)
         after_sec = random.Random(f"{plan.seed} outside").uniform(0.02, 0.6)
-        async with self._traffic(plan) as agents:
+        async with self.traffic(plan) as agents:
             if plan.is_at_start or plan.point == "outside":
-                await asyncio.wait([agents, self._ended()], timeout=after_sec, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([agents, self.ended()], timeout=after_sec, return_when=asyncio.FIRST_COMPLETED)
             else:
-                await asyncio.wait(
-                    [agents, self._ended()], timeout=TRAFFIC_SEC_MAX, return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait([agents, self.ended()], timeout=TRAFFIC_SEC_MAX, return_when=asyncio.FIRST_COMPLETED)
             self._count_the_kill(plan)
             await asyncio.to_thread(self.gate.kill)
         self.bank.on_arrival = lambda: None
@@ -168,7 +173,7 @@ class House:
         else:
             (self.tally.at if self.gate.switches.struck(plan.point) else self.tally.missed)[plan.point] += 1
 
-    def _ended(self) -> asyncio.Future[None]:
+    def ended(self) -> asyncio.Future[None]:
         """Done once the gate's process has ended."""
         loop = asyncio.get_running_loop()
         ended, handle = loop.create_future(), self.gate.handle
@@ -192,7 +197,7 @@ class House:
     # -- agents and reviewer ---------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _traffic(self, plan: Plan) -> AsyncIterator[asyncio.Future[Any]]:
+    async def traffic(self, plan: Plan) -> AsyncIterator[asyncio.Future[Any]]:
         agents = asyncio.gather(*(self._agent(plan, number) for number in range(AGENTS)), return_exceptions=True)
         reviewer = asyncio.ensure_future(self._reviewer())
         try:
@@ -206,6 +211,11 @@ class House:
                 if end is not None and not isinstance(end, (*GONE, asyncio.CancelledError)):
                     raise end
 
+    def next_call(self, tool: str, server: str = "bank", **arguments: Any) -> Asked:
+        """A call that nobody has made yet."""
+        self._number += 1
+        return self.ledger.ask(Asked(server, tool, {"number": self._number - 1} | arguments))
+
     async def _agent(self, plan: Plan, which: int) -> None:
         chance = random.Random(f"{plan.seed} agent {which}")
         for _ in range(CALLS_EACH):
@@ -213,19 +223,18 @@ class House:
             server = "bank"
             if plan.with_child and chance.random() < 0.5:
                 server, tool = "child", "echo"
-            self._number += 1
-            arguments = {"number": self._number - 1} | ({"amount": chance.randrange(1, 100)} if tool == "pay" else {})
-            await self._until_answered(self.ledger.ask(Asked(server, tool, arguments, plan.cycle)))
+            amount = {"amount": chance.randrange(1, 100)} if tool == "pay" else {}
+            await self._until_answered(self.next_call(tool, server, **amount))
 
     async def _until_answered(self, asked: Asked) -> None:
         """Ask, and ask again, as an agent does that was given a ticket or cut off."""
         while not asked.has_ended:
-            decision = await self._ask(asked)
+            decision = await self.ask(asked)
             asked.has_ended = decision not in ("require_approval", "executing", "in_doubt", "refused")
             if not asked.has_ended:
                 await asyncio.sleep(0.02)
 
-    async def _ask(self, asked: Asked) -> str:
+    async def ask(self, asked: Asked) -> str:
         """One request; what the gate says became of it. Raises: one of GONE."""
         url = self.gate.url(asked.server)
         revision = MODERN if asked.server == "child" else REVISIONS[asked.number % len(REVISIONS)]
@@ -291,7 +300,7 @@ class House:
             is_sent = self.ledger.seen[number] > 0
             self.tally.in_doubt += 1
             self.tally.in_doubt_and_sent += is_sent
-            if await self._ask(self.ledger.calls[number]) != "in_doubt":
+            if await self.ask(self.ledger.calls[number]) != "in_doubt":
                 self.tally.found("doubts wrong", f"P5: cycle {plan.cycle}: call {number} is not told to be in doubt")
             await self.gate.reviewer.resolve(call, "happened" if is_sent else "did_not_happen", "the bank says so")
 

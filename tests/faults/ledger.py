@@ -9,7 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import contextlib
 import json
 import threading
 from collections import Counter
@@ -35,7 +35,6 @@ class Asked:
     server: str
     tool: str
     arguments: dict[str, Any]
-    cycle: int
     has_ended: bool = False  # the agent has a whole answer, and asks no more
     may_be_seen: bool = False  # a reviewer has begun to release its output
 
@@ -135,6 +134,11 @@ class Bank:
         await wire.json(result(message["id"], SAYS[params["name"]]))
         return None
 
+    @property
+    def is_quiet(self) -> bool:
+        """Nobody is connected: what a dead gate had sent has been read to its end."""
+        return not self._server._writers
+
 
 class Child:
     """The tool on stdio: what it has read stands in its log, whoever was killed meanwhile."""
@@ -143,14 +147,19 @@ class Child:
         self._log, self._ledger = log, ledger
         self._lines_read = 0
 
+    @property
+    def is_quiet(self) -> bool:
+        """No process of it is left, nor any that would start one: nobody will read what a dead gate left in a pipe."""
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit():
+                with contextlib.suppress(OSError):  # it has ended meanwhile
+                    if str(self._log).encode() in (process / "cmdline").read_bytes():
+                        return False
+        return True
+
     def count(self, disk: Disk) -> None:
-        """Tell the ledger of what has arrived since the last time. The gate is dead: first the end of its children is
-        awaited, who may still be reading what it has left in their pipes."""
-        if not self._log.exists():
-            return
-        with self._log.open("rb") as log:
-            fcntl.flock(log, fcntl.LOCK_EX)
-            lines = log.read().splitlines()
+        """Tell the ledger of what has arrived since the last time."""
+        lines = self._log.read_bytes().splitlines() if self._log.exists() else []
         for line in lines[self._lines_read :]:
             arguments = json.loads(line)["params"]["arguments"]
             self._ledger.arrived(arguments, is_recorded=disk.lets_go(arguments))

@@ -18,6 +18,7 @@ from enum import IntEnum
 from typing import get_args
 
 from proxy.failpoints import Name
+from tests.faults.failing_fsync import fail_from_now_on
 
 NAMES: tuple[str, ...] = get_args(Name.__value__)
 _ROW = struct.Struct("=IIIIII")  # hits, from this hit, up to this hit, action, how often struck, let go
@@ -33,6 +34,7 @@ class Action(IntEnum):
     BREAK = 2  # an exception that nobody expects
     NO_ROOM = 3  # what SQLite raises on a full disk; for failpoints in the database's thread
     HOLD = 4  # this thread waits until it is let go
+    NO_FSYNC = 5  # from here on this thread's fsync fails, in the kernel
 
 
 class Broken(Exception):
@@ -94,6 +96,8 @@ class Switches:
                 raise Broken(f"failpoint {name}")
             case Action.NO_ROOM:
                 raise sqlite3.OperationalError("database or disk is full")
+            case Action.NO_FSYNC:
+                fail_from_now_on()
             case Action.HOLD:
                 while not self._get(name, _LET_GO):
                     time.sleep(0.001)
