@@ -41,7 +41,6 @@ from proxy.keys import Keys
 from proxy.kill_switch import KillSwitch
 from proxy.parking import Parking
 from proxy.policy_desk import PolicyDesk
-from proxy.redacting import Redacting
 from proxy.repeats import repeat_key
 from proxy.runner import Runner
 from proxy.seen_tools import SeenTools
@@ -251,7 +250,6 @@ class App:
             agents=Agents(config),
             config=config,
             clock=self.clock,
-            monotonic=time.monotonic,
             ids=self.ids,
             keys=self.keys,
         )
@@ -282,7 +280,6 @@ class App:
             nonce=self.ids.nonce,
             commit=functools.partial(commit, self.keys.commit),
             inventory=SeenTools(self.inventory),
-            redactor=Redacting(self.judging, self.inspectors),
             switch=self.kill_switch,
             settings=InboxSettings(undo_sec={str(tier): sec for tier, sec in self.config.reviewing.undo_sec.items()}),
         )
@@ -296,6 +293,7 @@ class App:
             read_json=strict_json.read,
             clock=self.clock,
             ready=self._why_not_ready,
+            snapshot=lambda: self.policies.current,
             settings=ConsoleSettings(
                 public_url=self.reviewers_url, takes_peer=TrustedPeers(self.config.reviewers_listener).takes
             ),

@@ -77,6 +77,11 @@ def is_claimable(approval: Approval) -> bool:
     return sum(needs(approval).values()) == 1
 
 
+def people_needed(review: ReviewRecord) -> int:
+    """How many people must agree in all."""
+    return sum(needs(review.approval).values())
+
+
 def teams_of(reviewer: Reviewer, review: ReviewRecord) -> frozenset[str]:
     """The demands of this review that this person can stand for."""
     wanted = frozenset(needs(review.approval))

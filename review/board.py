@@ -12,6 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,12 +44,12 @@ class QueueName(StrEnum):
     CLAIMED = "claimed"  # those this person has claimed
     ESCALATED = "escalated"
     QUARANTINE = "quarantine"  # held outputs
-    UNDOABLE = "undoable"  # approved and still held
+    UNDOABLE = "undoable"  # approved and not yet sent: held, or waiting for the agent to come back
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Which rows, and from where on. `text` is looked for in agent, server, tool and ids, whatever its case."""
+    """Which rows, and from where on. `text` is looked for in agent, server, tool, rules and ids, whatever its case."""
 
     queue: QueueName = QueueName.WAITING
     risk: str | None = None  # low · medium · high · unrated
@@ -86,6 +87,24 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """The calls before and after one in a queue, and its place (0: it is not there, and `next` is the first)."""
+
+    total: int
+    place: int = 0
+    before: str | None = None
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Agents, and tools with their servers, with how many rows each has."""
+
+    agents: Counter[str]
+    tools: Counter[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     """One open review and what lists need of its call."""
 
@@ -94,6 +113,7 @@ class _Row:
     on_behalf_of: str | None
     server: str
     tool: str
+    rules: tuple[str, ...]
     risk: Risk | None
     urgency: Urgency
 
@@ -130,7 +150,7 @@ class Board:
                     else:
                         self._marked.add(review.id)
                 case MoveReview(review_id, _, to):
-                    if to.is_open or not self._is_whole:
+                    if _is_live(to) or not self._is_whole:
                         self._marked.add(review_id)
                     else:
                         self._rows.pop(review_id, None)
@@ -156,7 +176,7 @@ class Board:
                     raise
                 for review_id in ids:
                     item = found.get(review_id)
-                    if item is not None and item.review.state.is_open:
+                    if item is not None and _is_live(item.review.state):
                         self._put(item.review, item.call)
                     elif review_id not in self._marked:
                         self._rows.pop(review_id, None)
@@ -167,14 +187,17 @@ class Board:
         self._rows = {}
         doubts = await self._records.calls_in([CallState.IN_DOUBT], limit=_ALL_MAX)
         self._doubts.update({call.id: call.updated_at for call in doubts})
-        for item in await self._records.open_reviews(limit=_ALL_MAX):
+        for item in await self._records.listed(await self._records.live_reviews()):
             self._put(item.review, item.call)
         self._is_whole = True
 
     def _put(self, review: ReviewRecord, call: CallRecord) -> None:
         risk = decisions.risk_of(call.decision)
         urgency = (int(review.expires_at // 60), _RISK_ORDER[risk], review.opened_at, review.id)
-        self._rows[review.id] = _Row(review, call.agent, call.on_behalf_of, call.server, call.tool, risk, urgency)
+        rules = decisions.determining(call.decision)
+        self._rows[review.id] = _Row(
+            review, call.agent, call.on_behalf_of, call.server, call.tool, rules, risk, urgency
+        )
 
     # -- asked -------------------------------------------------------------------------------------------------------
 
@@ -195,6 +218,25 @@ class Board:
             next=None if is_last else _written(shown[-1].urgency),
         )
 
+    async def beside(self, reviewer: Reviewer, queue: QueueName, review_id: str, now: float) -> Beside:
+        """Where a review stands in a queue. Raises: StoreDown."""
+        await self.refresh()
+        belongs = _belonging(reviewer, now)[queue]
+        rows = sorted((row for row in self._rows.values() if belongs(row)), key=lambda row: row.urgency)
+        at = next((at for at, row in enumerate(rows) if row.review.id == review_id), None)
+        if at is None:
+            return Beside(total=len(rows), next=rows[0].review.call_id if rows else None)
+        before = rows[at - 1].review.call_id if at > 0 else None
+        after = rows[at + 1].review.call_id if at + 1 < len(rows) else None
+        return Beside(len(rows), at + 1, before, after)
+
+    async def choices(self, reviewer: Reviewer, queue: QueueName, now: float) -> Choices:
+        """What one can filter a queue by. Raises: StoreDown."""
+        await self.refresh()
+        belongs = _belonging(reviewer, now)[queue]
+        rows = [row for row in self._rows.values() if belongs(row)]
+        return Choices(Counter(row.agent for row in rows), Counter((row.server, row.tool) for row in rows))
+
     async def counts(self, reviewer: Reviewer, now: float) -> Counts:
         """Raises: StoreDown."""
         await self.refresh()
@@ -204,6 +246,11 @@ class Board:
             for name, belongs in belonging.items()
         }
         return Counts(queues, _counted(iter(self._doubts.values())))
+
+
+def _is_live(state: ReviewState) -> bool:
+    """Whether people can still decide it or take it back."""
+    return state.is_open or state is ReviewState.SPENDABLE
 
 
 def _counted(times: Iterator[float]) -> Count:
@@ -229,7 +276,7 @@ def _belonging(reviewer: Reviewer, now: float) -> Mapping[QueueName, Callable[[_
         QueueName.CLAIMED: lambda row: row.is_waiting and claimed_by(row) == reviewer.name,
         QueueName.ESCALATED: lambda row: row.is_waiting and row.review.escalated_to is not None,
         QueueName.QUARANTINE: lambda row: row.review.kind is ReviewKind.RELEASE,
-        QueueName.UNDOABLE: lambda row: row.review.state is ReviewState.APPROVED,
+        QueueName.UNDOABLE: lambda row: row.review.state in (ReviewState.APPROVED, ReviewState.SPENDABLE),
     }
 
 
@@ -270,7 +317,7 @@ def _matching(sought: Sought) -> Callable[[_Row], bool]:
             return False
         if not text:
             return True
-        words = (row.agent, f"{row.server}/{row.tool}", row.review.id, row.review.call_id)
+        words = (row.agent, f"{row.server}/{row.tool}", row.review.id, row.review.call_id, *row.rules)
         return any(text in word.casefold() for word in words)
 
     return matches

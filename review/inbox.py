@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from policies.model import JsonObject, Risk
 from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, stops, votes
 from review.binding import binding_of
-from review.board import Board, Counts, QueuePage, Sought
+from review.board import Beside, Board, Choices, Counts, QueueName, QueuePage, Sought
 from review.desk import Acted, Desk, Seen, recount
 from review.doubts import Found
 from review.lifecycle import ReviewEvent, states_allowing
@@ -35,6 +36,7 @@ from review.precedents import Precedents, precedents_of
 from review.refusals import NotAllowed, NotFound
 
 SESSION_CALLS = 10
+DOUBTFUL_MAX = 200  # of the calls in doubt that a list shows: the oldest; they move up as they are resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,40 @@ class Inbox:
         """One page of a queue, the most urgent first. Raises: Unacceptable, StoreDown."""
         return await self._board.page(reviewer, sought, self._desk.clock())
 
+    async def beside(self, reviewer: Reviewer, queue: QueueName, review_id: str) -> Beside:
+        """What comes before and after a review in one of this person's queues. Raises: StoreDown."""
+        return await self._board.beside(reviewer, queue, review_id, self._desk.clock())
+
+    async def choices(self, reviewer: Reviewer, queue: QueueName) -> Choices:
+        """What one can filter a queue by. Raises: StoreDown."""
+        return await self._board.choices(reviewer, queue, self._desk.clock())
+
+    async def agreed(self, item: Listed) -> tuple[str, ...]:
+        """Who agrees so far, where several must. Raises: StoreDown."""
+        if item.review.state is not ReviewState.APPROVING:
+            return ()
+        return agreement.agreeing(await self._desk.records.votes(item.review.id))
+
+    async def doubtful(self) -> Sequence[CallRecord]:
+        """Calls in doubt, the oldest first. Raises: StoreDown."""
+        return await self._desk.records.calls_in([CallState.IN_DOUBT], limit=DOUBTFUL_MAX)
+
+    async def decided(self, *, limit: int = 50) -> Sequence[Listed]:
+        """What was settled lately, the latest first. Raises: StoreDown."""
+        recent = await self._desk.records.recent_reviews(limit=limit)
+        return tuple(one for one in recent if not one.review.state.is_open and one.review.state not in _UNDOABLE)
+
+    async def drifted(self) -> Sequence[ToolSeen]:
+        """Tools that are new or changed since a person accepted them. Raises: StoreDown."""
+        return tuple(await self._desk.inventory.drifted()) if self._desk.inventory is not None else ()
+
     async def counts(self, reviewer: Reviewer) -> Counts:
         """How many stand in each of this person's queues, and for how long. Raises: StoreDown."""
         return await self._board.counts(reviewer, self._desk.clock())
 
     async def queue(self, *, limit: int = 500) -> Queue:
         """Raises: StoreDown."""
-        records, inventory = self._desk.records, self._desk.inventory
+        records = self._desk.records
         open_now = sorted(await records.open_reviews(limit=limit), key=_urgency)
         recent = await records.recent_reviews(limit=50)
         return Queue(
@@ -110,7 +139,7 @@ class Inbox:
             undoable=_undoable(open_now, recent),
             in_doubt=tuple(await records.calls_in([CallState.IN_DOUBT], limit=limit)),
             settled=tuple(i for i in recent if not i.review.state.is_open and i.review.state not in _UNDOABLE),
-            drifted=tuple(await inventory.drifted()) if inventory is not None else (),
+            drifted=tuple(await self.drifted()),
         )
 
     async def show(self, call_id: str, reviewer: Reviewer) -> Shown:
@@ -179,26 +208,8 @@ class Inbox:
     async def destroy(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Acted:
         return await outputs.destroy(self._desk, review_id, reviewer, seen, comment)
 
-    async def release_redacted(
-        self,
-        review_id: str,
-        reviewer: Reviewer,
-        seen: Seen,
-        comment: str,
-        let_through: frozenset[str] = frozenset(),
-    ) -> Acted:
-        return await outputs.release_redacted(self._desk, review_id, reviewer, seen, comment, let_through)
-
-    async def reveal(
-        self,
-        review_id: str,
-        reviewer: Reviewer,
-        seen: Seen,
-        comment: str,
-        *,
-        redacted_but: frozenset[str] | None = None,
-    ) -> outputs.Revealed:
-        return await outputs.reveal(self._desk, review_id, reviewer, seen, comment, redacted_but=redacted_but)
+    async def reveal(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Any:
+        return await outputs.reveal(self._desk, review_id, reviewer, seen, comment)
 
     async def resolve(self, call_id: str, reviewer: Reviewer, found: Found, note: str, *, version: int) -> None:
         await doubts.resolve(self._desk, call_id, reviewer, found, note, version=version)

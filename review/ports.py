@@ -146,6 +146,9 @@ class Records(Protocol):
     async def listed(self, review_ids: Sequence[str]) -> Sequence[Listed]:
         """These reviews with their calls; those that are not there are left out."""
 
+    async def live_reviews(self) -> Sequence[str]:
+        """Ids of all reviews that people can still decide or take back."""
+
     async def recent_reviews(self, *, limit: int = 100) -> Sequence[Listed]: ...
 
     async def due_reviews(self, now: float, *, limit: int = 500) -> Sequence[ReviewRecord]:
@@ -189,22 +192,6 @@ class Judge(Protocol):
 
     async def judge_edit(self, call: CallRecord, arguments: JsonObject) -> Decision:
         """Raises: ValueError when the arguments do not fit the tool's inputSchema; the message says where."""
-
-
-@dataclass(frozen=True, slots=True)
-class Redacted:
-    """A held output with what was found taken out of it, and what was seen and done; or why that cannot be."""
-
-    message: Any
-    inspection: JsonObject
-    why_not: str = ""
-
-
-class Redactor(Protocol):
-    """Takes out of a held output what was found in it, and looks again at what is left (P8)."""
-
-    async def redact(self, call: CallRecord, let_through: frozenset[str]) -> Redacted:
-        """`let_through` are kinds that a person has found to be none. Raises: ValueError when the call was erased."""
 
 
 class Bell(Protocol):

@@ -160,6 +160,9 @@ class SqliteStore(Store):
             found += await self._read(reads.listed, review_ids[begin : begin + _ROWS_AT_ONCE])
         return found
 
+    async def live_reviews(self) -> Sequence[str]:
+        return await self._read(reads.live_reviews)
+
     async def recent_reviews(self, *, limit: int = 100) -> Sequence[Listed]:
         return await self._read(reads.recent_reviews, limit)
 

@@ -16,9 +16,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from policies.snapshot import PolicySnapshot
 from review.console import api, assets, events, health
 from review.console.guard import Guard, add_headers
-from review.console.pages import account, call, login, people, quarantine, stops, tools
+from review.console.pages import account, call, login, people, quarantine, tools
 from review.console.pages import inbox as inbox_page
 from review.console.render import Renderer
 from review.console.settings import ConsoleSettings
@@ -28,6 +29,10 @@ from review.inbox import Inbox
 from review.ports import Live, ReadJson, Waiting
 
 type _Answers = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def _no_policies() -> None:
+    """Where nobody says what the policies are."""
 
 
 def build(
@@ -40,10 +45,12 @@ def build(
     clock: Callable[[], float],
     ready: Ready,
     settings: ConsoleSettings | None = None,
+    snapshot: Callable[[], PolicySnapshot | None] = _no_policies,
 ) -> Starlette:
     """The application for the reviewers' listener.
 
     `read_json` is the strict reader (`proxy.wire.strict_json.read`). `ready` answers None, or why the gate cannot work.
+    `snapshot` is the policies in force, for saying what goes without a person.
     """
     settings = settings or ConsoleSettings()
     files = assets.load()
@@ -58,6 +65,7 @@ def build(
         read_json=read_json,
         ready=ready,
         renderer=Renderer(addresses, arming_ms=settings.arming_ms),
+        snapshot=snapshot,
     )
     pages = (
         inbox_page.routes,
@@ -67,7 +75,6 @@ def build(
         account.routes,
         people.routes,
         tools.routes,
-        stops.routes,
     )
     return Starlette(
         routes=[

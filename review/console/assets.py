@@ -1,7 +1,14 @@
-"""Our own style, script and mark: read once, served from memory under names that change with their content."""
+"""Our own styles, scripts and mark: read once, served from memory under addresses that change with their content.
+
+Rules of this module:
+* One digest of all files stands in every address: scripts import one another by name and always find their own kind.
+* Text is packed once, at start. Pages are never packed: packed together with what an agent wrote, the length of a page
+  would tell of the tokens in it.
+"""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,11 +23,7 @@ from starlette.routing import BaseRoute, Route
 STATIC = Path(__file__).parent / "static"
 FOREVER = "public, max-age=31536000, immutable"
 
-_TYPES: Mapping[str, str] = {
-    "console.css": "text/css",
-    "console.js": "text/javascript",
-    "mark.svg": "image/svg+xml",
-}
+_TYPES: Mapping[str, str] = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +31,19 @@ class Asset:
     address: str
     body: bytes
     media_type: str
+    packed: bytes
 
 
 def load(folder: Path = STATIC) -> Mapping[str, Asset]:
     """Our files by name."""
-    found = {}
-    for name, media_type in _TYPES.items():
-        body = (folder / name).read_bytes()
-        stem, suffix = name.rsplit(".", 1)
-        found[name] = Asset(f"/static/{stem}.{sha256(body).hexdigest()[:12]}.{suffix}", body, media_type)
-    return found
+    bodies = {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.suffix in _TYPES}
+    whole = sha256(b"".join(b"%s %d %s" % (name.encode(), len(body), body) for name, body in bodies.items()))
+    return {
+        name: Asset(
+            f"/static/{whole.hexdigest()[:12]}/{name}", body, _TYPES[Path(name).suffix], gzip.compress(body, mtime=0)
+        )
+        for name, body in bodies.items()
+    }
 
 
 def routes(assets: Mapping[str, Asset]) -> list[BaseRoute]:
@@ -47,6 +53,10 @@ def routes(assets: Mapping[str, Asset]) -> list[BaseRoute]:
         asset = by_address.get(request.url.path)
         if asset is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        return Response(asset.body, media_type=asset.media_type, headers={"cache-control": FOREVER})
+        headers = {"cache-control": FOREVER, "vary": "accept-encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["content-encoding"] = "gzip"
+            return Response(asset.packed, media_type=asset.media_type, headers=headers)
+        return Response(asset.body, media_type=asset.media_type, headers=headers)
 
-    return [Route("/static/{name}", static, methods=["GET"])]
+    return [Route("/static/{digest}/{name}", static, methods=["GET"])]

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from review import exact, inert, shape
-from review.console import views
+from review.console import listing, views
 from review.inert import Inert, Kind, Part
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -29,7 +29,7 @@ class Renderer:
     """Renders pages. `assets` are the addresses of our own files by name."""
 
     def __init__(self, assets: Mapping[str, str], *, arming_ms: int) -> None:
-        self._always = {"assets": dict(assets), "arming_ms": arming_ms, "stops": ()}
+        self._always = {"assets": dict(assets), "arming_ms": arming_ms}
 
     def page(self, template: str, context: Mapping[str, Any]) -> str:
         return _environment().get_template(template).render({**self._always, **context})
@@ -49,8 +49,8 @@ def _environment() -> Environment:
     environment.filters.update(
         shown=shown, name=name, short=short, line=inert.marked, leaf=leaf, brief=brief, raw=raw, time=time
     )
-    environment.filters.update(ago=views.ago, left=views.left)
-    environment.globals.update(rows=shape.rows, views=views)
+    environment.filters.update(ago=views.ago, left=views.left, span=views.span)
+    environment.globals.update(rows=shape.rows, views=views, listing=listing)
     return environment
 
 
@@ -121,7 +121,7 @@ def _html(text: Inert, css: str = "x") -> Markup:
             if text.whole is not None
             else Markup('<p class="quiet">{:,} characters: the page’s JSON twin has the whole.</p>').format(text.length)
         )
-        body = Markup("{}{}").format(body, whole)
+        body = Markup('<span class="cut">{}</span>{}').format(body, whole)
     shown_whole = Markup('<bdi class="{}" dir="ltr">{}</bdi>').format(css, body)
     return Markup("{}{}").format(shown_whole, _caution(text)) if text.cautions else shown_whole
 

@@ -7,12 +7,13 @@ Rules of this module:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from policies.model import JsonObject, Risk
-from review import agreement, decisions, shape
+from review import agreement, decisions, exact
 from review.inbox import Background, Queue, Shown
 from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Vote
 from review.ports import Listed, ToolSeen, Waiting
@@ -93,6 +94,15 @@ def state(call: CallRecord, review: ReviewRecord | None) -> str:
     return _CALL_WORDS[call.state]
 
 
+def review_words(state: ReviewState) -> str:
+    return _REVIEW_WORDS[state]
+
+
+def as_text(value: object) -> str:
+    """A value as one would write it: text as it is, all else as JSON."""
+    return value if isinstance(value, str) else exact.text(value)
+
+
 def ago(at: float, now: float) -> str:
     """How long ago, roughly."""
     return f"{_span(now - at)} ago" if now - at >= 1 else "just now"
@@ -101,6 +111,11 @@ def ago(at: float, now: float) -> str:
 def left(until: float, now: float) -> str:
     """How long until, roughly."""
     return f"{_span(until - now)} left" if until > now else "time is up"
+
+
+def span(until: float, now: float) -> str:
+    """How long until, as a bare span."""
+    return _span(until - now)
 
 
 def _span(sec: float) -> str:
@@ -121,17 +136,24 @@ def urgency(until: float, now: float) -> str:
     return "soon" if until - now < 600 else "later"
 
 
-def waits(call: CallRecord, review: ReviewRecord | None, waiting: Waiting, now: float) -> str:
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Whether the agent still waits: since when, until when, and what it means, in words."""
+
+    since: float | None
+    until: float | None
+    words: str
+
+
+def waits(call: CallRecord, review: ReviewRecord | None, waiting: Waiting, now: float) -> Waits:
     """Whether the agent still waits, and what approving does if it does not."""
     since, until = waiting.since(call.id), waiting.until(call.id)
     if since is not None:
-        patience = (
-            f"; it is told to come back later in {_span(until - now)}" if until is not None and until > now else ""
-        )
-        return f"The agent has been waiting for {_span(now - since)}{patience}."
+        return Waits(since, until, f"The agent has been waiting for {_span(now - since)}.")
     if review is not None and review.approval.on_disconnect_execute:
-        return "The agent has gone. Approving runs the call without it."
-    return "The agent has gone. Approving runs nothing by itself: the call goes when the agent asks for it again."
+        return Waits(None, None, "The agent has gone. Approving runs the call without it.")
+    gone = "The agent has gone. Approving runs nothing by itself: the call goes when the agent asks for it again."
+    return Waits(None, None, gone)
 
 
 def asked(review: ReviewRecord) -> str:
@@ -144,15 +166,15 @@ def asked(review: ReviewRecord) -> str:
     return f"{said}, or {review.escalated_to} in their place" if review.escalated_to else said
 
 
-def summary(call: CallRecord, most: int = 4) -> list[shape.Leaf]:
-    """The first few arguments, for one line of a list."""
-    arguments = (call.to_send or {}).get("arguments")
-    return list(shape.rows(arguments).head[:most]) if arguments else []
-
-
 def field(path: str) -> str:
     """A leaf's path among the arguments, without the root everybody knows."""
     return path.removeprefix("$.").removeprefix("$") or path
+
+
+def initials(name: str) -> str:
+    """Two letters for a small circle; the name itself stands beside it for those who cannot see it."""
+    parts = [part for part in re.split(r"[^A-Za-z0-9]+", name) if part]
+    return (parts[0][0] + parts[-1][0] if len(parts) > 1 else name[:2]).upper()
 
 
 def page_of(item: Listed) -> str:

@@ -23,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from policies.model import JsonObject
+from policies.snapshot import PolicySnapshot
 from review import exact
 from review.console import bodies
 from review.console.guard import API
@@ -53,6 +54,7 @@ class Console:
     read_json: ReadJson
     ready: Ready
     renderer: Renderer
+    snapshot: Callable[[], PolicySnapshot | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +159,7 @@ def answer(console: Console, request: Request, who: LoggedIn | None, page: Page)
     if wants_json(request):
         return json_answer(page.data, page.status)
     html = console.renderer.page(
-        page.template,
-        {
-            "who": who,
-            "now": console.clock(),
-            "stops": console.inbox.stops() if who is not None else (),
-            "refusal": None,
-            "typed": {},
-            **page.context,
-        },
+        page.template, {"who": who, "now": console.clock(), "refusal": None, "typed": {}, **page.context}
     )
     return Response(html, page.status, media_type="text/html")
 

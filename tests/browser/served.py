@@ -140,6 +140,10 @@ class Served:
 
         self.run(work())
 
+    @property
+    def cookie(self) -> str:
+        return ConsoleSettings(public_url=self.url).cookie
+
     def first_link(self) -> str:
         token = self.run(self.accounts.first_link())
         assert token is not None

@@ -28,14 +28,14 @@ def test_one_comes_in_by_the_first_link_and_again_by_password(desktop: Page, ser
     desktop.fill("#password", PASSWORD)
     desktop.fill("#again", PASSWORD)
     desktop.click("text=Set it and come in")
-    expect(desktop.get_by_role("heading", name="Inbox")).to_be_visible()
+    expect(desktop.get_by_role("heading", name="For you")).to_be_visible()
     desktop.goto("/account")
     desktop.click("text=Log out")
     expect(desktop.get_by_role("heading", name="Log in to decide")).to_be_visible()
     desktop.fill("#name", "admin")
     desktop.fill("#password", PASSWORD)
     desktop.keyboard.press("Enter")
-    expect(desktop.get_by_role("heading", name="Inbox")).to_be_visible()
+    expect(desktop.get_by_role("heading", name="For you")).to_be_visible()
     assert wrong == []
 
 
@@ -44,7 +44,7 @@ def test_a_call_that_is_parked_appears_in_the_open_inbox_by_itself(desktop: Page
     expect(desktop.get_by_text("Nothing waits for you.")).to_be_visible()
     served.park()
     expect(desktop.get_by_role("link", name=re.compile("refund.create"))).to_be_visible()
-    expect(desktop).to_have_title(re.compile(r"^\(1\) Inbox"))
+    expect(desktop).to_have_title(re.compile(r"^\(1\) For you"))
 
 
 def test_approving_takes_two_presses_of_a_mouse(desktop: Page, served: Served) -> None:
@@ -60,7 +60,7 @@ def test_approving_takes_two_presses_of_a_mouse(desktop: Page, served: Served) -
     votes = served.run(served.store.votes("r-1"))
     assert [(vote.reviewer, vote.login) for vote in votes] == [("anna", "password")]
     assert ARMED_MS <= votes[0].looked_ms < 60_000
-    desktop.get_by_role("button", name="Take it back").click()
+    desktop.get_by_role("button", name="Undo").click()
     settled(served, ReviewState.PARKED)
     assert wrong == []
 
@@ -157,6 +157,7 @@ def test_what_policy_denies_can_not_be_made_by_editing(desktop: Page, served: Se
 def test_a_held_output_is_looked_at_masked_and_released_with_a_reason(desktop: Page, served: Served) -> None:
     served.park(call=held_output(), approval=Approval())
     log_in(desktop, served)
+    desktop.get_by_role("link", name=re.compile("Held outputs")).click()
     desktop.get_by_role("link", name=re.compile("Output of")).click()
     expect(desktop.get_by_text("24 characters").first).to_be_visible()
     assert "AKIA" not in desktop.content()
@@ -205,12 +206,12 @@ def test_what_was_done_stays_said_while_the_page_keeps_itself_fresh(desktop: Pag
     desktop.goto("/c/c-1")
     armed(desktop)
     desktop.get_by_role("button", name="Approve").click()
-    expect(desktop.get_by_role("button", name="Take it back")).to_be_visible()
+    expect(desktop.get_by_role("button", name="Undo")).to_be_visible()
     review = served.review()
     move = MoveReview("r-1", frozenset({review.state}), ReviewState.SPENT, {}, review.version)
     served.run(served.store.apply(Change((move,))))
     served.pages.tell("c-1")
-    expect(desktop.get_by_role("button", name="Take it back")).to_have_count(0)
+    expect(desktop.get_by_role("button", name="Undo")).to_have_count(0)
     expect(desktop.get_by_text("Your decision is recorded.")).to_be_visible()
 
 
@@ -224,7 +225,7 @@ def test_p06_a_change_under_ones_eyes_is_shown_and_what_was_typed_stays(desktop:
     assert bob is not None
     arguments = {"amount": 6_000, "customer": "c_81"}
     served.run(served.inbox.edit("r-1", bob, Seen(review.version, review.binding), arguments))
-    expect(desktop.locator("#arguments-live")).to_contain_text("6000")
+    expect(desktop.locator("#to-read")).to_contain_text("6000")
     expect(desktop.get_by_text("This changed while you were looking")).to_be_visible()
     expect(desktop.locator("#comment")).to_have_value("looks right to")
     expect(desktop.locator("[name=shown]").first).to_have_value(served.review().binding)
@@ -276,7 +277,7 @@ def test_a08_the_first_a_shows_the_arguments_one_has_not_seen(desktop: Page, ser
     desktop.goto("/c/c-1")
     armed(desktop)
     desktop.keyboard.press("a")
-    expect(desktop.get_by_text("Look at the arguments to their end")).to_be_visible()
+    expect(desktop.get_by_text("Look at it to its end")).to_be_visible()
     assert desktop.evaluate("window.scrollY") > 0
     assert served.review().state is ReviewState.PARKED
     for _ in range(8):

@@ -20,7 +20,7 @@ TOO_SMALL = """() =>
   [...document.querySelectorAll("button, a.button, a.row, .top a, summary, input:not([type=hidden])")]
     .filter((node) => node.checkVisibility({visibilityProperty: true}) && !node.closest(".sr"))
     .map((node) => ({node, box: (node.closest("label") ?? node).getBoundingClientRect()}))
-    .filter(({box}) => box.height > 0 && box.height < 44)
+    .filter(({box}) => box.height > 0 && box.height < 48)
     .map(({node, box}) => `${location.pathname} ${node.outerHTML.slice(0, 80)} ${box.height}`)
 """
 
@@ -102,7 +102,7 @@ def test_a_decision_takes_three_taps(phone: Page, served: Served) -> None:
     phone.tap("a.row")
     phone.wait_for_url("**/c/c-1")
     armed(phone)
-    phone.tap("text=Approve")
+    phone.get_by_role("button", name="Approve", exact=True).tap()
     expect(phone.get_by_text("Your decision is recorded.")).to_be_visible()
     assert served.review().state is ReviewState.SPENDABLE
 

@@ -124,6 +124,10 @@ class MemoryRecords:
         found = [self.reviews[one] for one in review_ids if one in self.reviews]
         return [Listed(r, self.calls[r.call_id]) for r in found]
 
+    async def live_reviews(self) -> Sequence[str]:
+        self._check_readable()
+        return [r.id for r in self.reviews.values() if r.state.is_open or r.state is ReviewState.SPENDABLE]
+
     async def recent_reviews(self, *, limit: int = 100) -> Sequence[Listed]:
         newest = sorted(self.reviews.values(), key=lambda r: r.settled_at or r.opened_at, reverse=True)
         return [Listed(r, self.calls[r.call_id]) for r in newest[:limit]]

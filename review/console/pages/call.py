@@ -17,11 +17,12 @@ from starlette.routing import BaseRoute
 
 from policies.model import JsonObject
 from review import inert, shape
-from review.console import views
+from review.board import QueueName
+from review.console import listing, views
 from review.console.visits import Console, Does, Page, Visit, back_to, done_at, shown_at
 from review.desk import Seen
 from review.doubts import Found
-from review.inbox import Background, Shown
+from review.inbox import Shown
 from review.model import CallState, ReviewKind, ReviewState
 from review.refusals import Conflict, NotFound, RefusalCode, Unacceptable
 
@@ -42,6 +43,7 @@ def routes(console: Console) -> list[BaseRoute]:
         "claim": claim,
         "unclaim": unclaim,
         "undo": undo,
+        "comment": comment,
         "resolve": resolve,
     }
     return [
@@ -55,16 +57,21 @@ def routes(console: Console) -> list[BaseRoute]:
 
 async def show(visit: Visit) -> Page:
     shown = await visit.console.inbox.show(_id(visit), visit.who.reviewer)
-    return _page(visit, shown, await visit.console.inbox.background(shown))
+    return await _page(visit, shown)
 
 
-def _page(visit: Visit, shown: Shown, background: Background | None = None, **more: object) -> Page:
-    """`background` is left out where the page shows what an edit would come to."""
+async def _page(visit: Visit, shown: Shown, **more: object) -> Page:
     call, review = shown.call, shown.review
     arguments = (call.to_send or {}).get("arguments")
     proposed = (call.proposed or {}).get("arguments")
     is_question = review is not None and review.kind is ReviewKind.APPROVAL
+    inbox, me = visit.console.inbox, visit.who.reviewer
+    background = await inbox.background(shown)
     context = {
+        "wanting": listing.wanting(await inbox.counts(me)),
+        "beside": await inbox.beside(me, QueueName.MINE, review.id if review is not None else ""),
+        "path": "/c/",
+        "background": background,
         "shown": shown,
         "call": call,
         "review": review,
@@ -81,11 +88,10 @@ def _page(visit: Visit, shown: Shown, background: Background | None = None, **mo
         "seen_at": int(visit.now * 1000),
         "did": visit.request.query_params.get("did", ""),
         "preview": None,
-        "background": background,
         **more,
     }
     data = views.shown_data(shown, visit.console.waiting)
-    return Page("call.html", context, data if background is None else {**data, **views.background_data(background)})
+    return Page("call.html", context, {**data, **views.background_data(background)})
 
 
 async def approve(visit: Visit) -> Response:
@@ -109,7 +115,7 @@ async def preview(visit: Visit) -> Page:
     rewritten = await visit.console.inbox.preview(shown.review.id, visit.who.reviewer, typed)
     before = (shown.call.to_send or {}).get("arguments")
     changes = shape.differences(before, typed)
-    return _page(visit, shown, preview={"rewritten": rewritten, "changes": changes}, typed=visit.form)
+    return await _page(visit, shown, preview={"rewritten": rewritten, "changes": changes}, typed=visit.form)
 
 
 async def edit(visit: Visit) -> Response:
@@ -139,6 +145,11 @@ async def unclaim(visit: Visit) -> Response:
 async def undo(visit: Visit) -> Response:
     await visit.console.inbox.undo(await _review_id(visit), visit.who.reviewer, seen(visit), _comment(visit))
     return back_to(_path(visit), "undone")
+
+
+async def comment(visit: Visit) -> Response:
+    await visit.console.inbox.comment(await _review_id(visit), visit.who.reviewer, visit.form.get("said", ""))
+    return back_to(_path(visit), "commented")
 
 
 async def resolve(visit: Visit) -> Response:

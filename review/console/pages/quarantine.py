@@ -7,15 +7,16 @@ Rules of this module:
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from review import shape
-from review.console import views
+from review.board import QueueName
+from review.console import listing, views
 from review.console.pages.call import check_armed, seen
+from review.console.strips import strips
 from review.console.visits import Console, Page, Visit, back_to, done_at, shown_at
 from review.inbox import Shown
 from review.model import ReviewKind, ReviewState
@@ -27,26 +28,35 @@ def routes(console: Console) -> list[BaseRoute]:
         done_at(console, "/q/{id}/release", release, shows=show),
         done_at(console, "/q/{id}/destroy", destroy, shows=show),
         done_at(console, "/q/{id}/reveal", reveal, shows=show),
+        done_at(console, "/q/{id}/comment", comment, shows=show),
         *shown_at(console, "/q/{id}", show),
     ]
 
 
 async def show(visit: Visit) -> Page:
-    return _page(visit, await _held(visit))
+    return await _page(visit, await _held(visit))
 
 
-def _page(visit: Visit, shown: Shown, revealed: Any = None) -> Page:
+async def _page(visit: Visit, shown: Shown, revealed: Any = None) -> Page:
     call, review = shown.call, shown.review
     assert review is not None  # _held saw to it
+    outcome = call.outcome if revealed is None else revealed["outcome"]
+    rows = shape.rows(outcome) if outcome is not None else shape.Rows(())
+    findings = list(call.inspection.get("findings") or ())
+    inbox, me = visit.console.inbox, visit.who.reviewer
     context = {
         "shown": shown,
         "call": call,
         "review": review,
-        "masked": shape.rows(call.outcome) if call.outcome is not None else None,
-        "findings": list(call.inspection.get("findings") or ()),
-        "found_at": _found_at(call.inspection, call.outcome),
+        "strips": strips((*rows.head, *rows.tail), findings, in_clear=revealed is not None),
+        "left_out": rows.left_out,
+        "findings": findings,
+        "redacted": None,
         "why": str(call.inspection.get("why") or review.comment),
-        "revealed": revealed,
+        "is_revealed": revealed is not None,
+        "wanting": listing.wanting(await inbox.counts(me)),
+        "beside": await inbox.beside(me, QueueName.QUARANTINE, review.id),
+        "path": "/q/",
         "is_open": review.state is ReviewState.QUARANTINED,
         "seen_at": int(visit.now * 1000),
         "did": visit.request.query_params.get("did", ""),
@@ -70,10 +80,16 @@ async def destroy(visit: Visit) -> Response:
 
 async def reveal(visit: Visit) -> Page:
     shown = await _held(visit)
-    revealed = await visit.console.inbox.reveal(
+    outcome = await visit.console.inbox.reveal(
         _review(shown), visit.who.reviewer, seen(visit), visit.form.get("why", "")
     )
-    return _page(visit, await _held(visit), revealed={"outcome": revealed.outcome, "until": revealed.until})
+    return await _page(visit, await _held(visit), revealed={"outcome": outcome})
+
+
+async def comment(visit: Visit) -> Response:
+    shown = await _held(visit)
+    await visit.console.inbox.comment(_review(shown), visit.who.reviewer, visit.form.get("said", ""))
+    return back_to(f"/q/{shown.call.id}", "commented")
 
 
 async def _held(visit: Visit) -> Shown:
@@ -87,17 +103,3 @@ async def _held(visit: Visit) -> Shown:
 def _review(shown: Shown) -> str:
     assert shown.review is not None  # _held saw to it
     return shown.review.id
-
-
-def _found_at(inspection: dict[str, Any], outcome: Any) -> dict[str, list[str]]:
-    """Kinds found, by path as this page writes it; findings write theirs in ASCII."""
-    paths = {_in_ascii(leaf.path): leaf.path for leaf in shape.leaves(outcome)}
-    found: dict[str, list[str]] = {}
-    for finding in inspection.get("findings") or ():
-        path = str(finding.get("path", "$"))
-        found.setdefault(paths.get(_in_ascii(path), path), []).append(str(finding.get("kind", "?")))
-    return found
-
-
-def _in_ascii(path: str) -> str:
-    return "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in path)

@@ -510,7 +510,6 @@ class DoorWorld:
             agents=Agents(self.config),
             config=self.config,
             clock=lambda: self.world.now,
-            monotonic=lambda: self.world.now,
             ids=self.ids,
             keys=keys,
         )

@@ -56,6 +56,14 @@ class ListsContract(Opened):
         waiting = await store.waiting_calls()
         assert sorted(waiting) == [(f"call_{number:04}", "demo", "payments") for number in range(503)]
 
+    async def test_live_reviews_are_all_that_can_be_decided_or_taken_back(self, store: Store) -> None:
+        for number in range(3):
+            await store.apply(opened(f"call_{number}"))
+        rejected = MoveReview("rev of call_0", PARKED, ReviewState.REJECTED)
+        grant = MoveReview("rev of call_1", PARKED, ReviewState.SPENDABLE, {"grant_expires_at": T0 + 3_600})
+        await store.apply(Change(rows=(rejected, grant), entries=(an_entry(),)))
+        assert sorted(await store.live_reviews()) == ["rev of call_1", "rev of call_2"]
+
     async def test_recent_reviews_are_those_no_longer_open_the_last_changed_first(self, store: Store) -> None:
         for number in range(4):
             await store.apply(opened(f"call_{number}"))

@@ -13,6 +13,7 @@ from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from policies.snapshot import PolicySnapshot
 from proxy.wire.strict_json import read
 from review.console.app import build
 from review.console.settings import ConsoleSettings
@@ -50,6 +51,7 @@ class House:
     pages: Pages = field(default_factory=Pages)
     waiting: Holds = field(default_factory=Holds)
     why_not_ready: str | None = None
+    policies: PolicySnapshot | None = None
 
     def __post_init__(self) -> None:
         numbers = count(1)
@@ -76,6 +78,7 @@ class House:
             clock=self.world.clock,
             ready=self._ready,
             settings=self.settings,
+            snapshot=lambda: self.policies,
         )
 
     async def _ready(self) -> str | None:

@@ -18,18 +18,33 @@ def test_our_files_are_served_for_ever_under_a_name_that_changes_with_them(house
 
 
 def test_nothing_else_is_served(house: House) -> None:
-    for name in ("console.css", "..%2fapp.py", "%2e%2e%2fguard.py", "console.000000000000.css"):
+    for name in ("base.css", "..%2fapp.py", "%2e%2e%2fguard.py", "000000000000/base.css"):
         assert house.browser().get(f"/static/{name}").status_code == 404
 
 
 def test_a_changed_file_has_another_address(tmp_path: Path) -> None:
-    for name in ("console.css", "console.js", "mark.svg"):
-        (tmp_path / name).write_text("other")
-    assert assets.load(tmp_path)["console.css"].address != assets.load()["console.css"].address
+    """One digest stands in every address: a script never meets another of an older kind."""
+    for name, asset in assets.load().items():
+        (tmp_path / name).write_bytes(asset.body + b" " * (name == "say.js"))
+    assert assets.load()["main.js"].address != assets.load(tmp_path)["main.js"].address
+
+
+def test_text_is_packed_for_whoever_takes_it(house: House) -> None:
+    asset = assets.load()["base.css"]
+    packed = house.browser().get(asset.address, **{"accept-encoding": "gzip"})
+    assert (packed.headers["content-encoding"], packed.content) == ("gzip", asset.body)
+    assert "content-encoding" not in house.browser().get(asset.address, **{"accept-encoding": "identity"}).headers
+
+
+def test_scripts_import_only_one_another() -> None:
+    for name, asset in assets.load().items():
+        if name.endswith(".js"):
+            imported = re.findall(r'from "([^"]+)"', asset.body.decode())
+            assert {one.removeprefix("./") for one in imported} <= set(assets.load()), name
 
 
 def test_the_script_makes_no_markup_from_text() -> None:
-    script = (assets.STATIC / "console.js").read_text()
+    script = "".join(file.read_text() for file in assets.STATIC.glob("*.js"))
     assert not re.search(r"innerHTML\s*=|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", script)
 
 
@@ -76,7 +91,7 @@ def test_the_edges_of_fields_have_contrast_enough(scheme: str) -> None:
 
 
 def _colours() -> dict[str, dict[str, str]]:
-    css = (assets.STATIC / "console.css").read_text()
+    css = (assets.STATIC / "base.css").read_text()
     light, dark = re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]
     found = [dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block)) for block in (light, dark)]
     return {"light": found[0], "dark": {**found[0], **found[1]}}

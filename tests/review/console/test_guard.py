@@ -118,7 +118,7 @@ def test_a_refusal_and_a_failure_of_ours_carry_the_headers_too(house: House) -> 
     browser.client = type(browser.client)(
         house.app, base_url=BASE, cookies=browser.client.cookies, raise_server_exceptions=False
     )
-    house.world.records.open_reviews = broken  # type: ignore[method-assign, assignment]
+    house.world.records.live_reviews = broken  # type: ignore[method-assign, assignment]
     response = browser.get("/")
     assert (response.status_code, response.headers["content-security-policy"]) == (500, POLICY)
     assert "details" not in response.text

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from review.console import assets
 from review.console.render import Renderer, brief, leaf, name, raw, short, shown, time
 from review.shape import Leaf
 from tests.review.hostile import ALL
@@ -93,7 +94,7 @@ def test_a_template_that_names_what_is_not_given_fails_instead_of_showing_nothin
 
 
 def test_templates_escape_everything() -> None:
-    renderer = Renderer({"mark.svg": "", "console.css": "", "console.js": ""}, arming_ms=600)
+    renderer = Renderer(dict.fromkeys(assets.load(), ""), arming_ms=600)
     html = renderer.page("message.html", {"title": "<x>", "message": "<y>", "who": None})
     assert "<x>" not in html
     assert "<y>" not in html

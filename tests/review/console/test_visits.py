@@ -101,5 +101,5 @@ def test_p01_when_nothing_can_be_read_nothing_is_shown(house: House) -> None:
     async def unreadable(*_: object, **__: object) -> None:
         raise StoreDown("gone")
 
-    house.world.records.open_reviews = unreadable  # type: ignore[method-assign, assignment]
+    house.world.records.live_reviews = unreadable  # type: ignore[method-assign, assignment]
     assert browser.get("/").status_code == 503

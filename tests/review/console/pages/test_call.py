@@ -249,7 +249,7 @@ TAGS_OF_OURS = {
     *(
         "b bdi table caption thead tbody tr th td details summary code pre form input label textarea button dl dt dd"
     ).split(),
-    *("blockquote time dialog kbd del ins fieldset legend").split(),
+    *("blockquote time dialog kbd del ins fieldset legend circle select option").split(),
 }
 
 

@@ -1,55 +1,113 @@
 from __future__ import annotations
 
 import re
+from html import unescape
+from pathlib import Path
 
+import pytest
+
+from policies.loader import PolicyLoader
 from policies.model import Approval
+from review.console.pages.inbox import ROWS_MAX, Asked
 from review.model import CallState
 from tests.review.builders import held_output, refund
 from tests.review.console.builders import House
 
-
-def _section(html: str, title: str) -> str:
-    found = re.search(rf"<h2[^>]*>{title}</h2>(.*?)</section>", html, re.DOTALL)
-    return found[1] if found else ""
+ROOT = Path(__file__).resolve().parents[4]
 
 
-def test_what_one_may_decide_stands_apart_from_what_is_for_others(house: House) -> None:
-    house.world.park(refund(id="c-1", review_id="r-1"), Approval(teams=("finance",)))
-    house.world.park(refund(id="c-2", review_id="r-2", tool="contract.sign"), Approval(teams=("legal",)))
+def _rows(html: str) -> list[str]:
+    return re.findall(r'<a class="row [^"]*" href="([^"]+)"', html)
+
+
+def _parked(house: House, **queues: Approval) -> None:
+    for number, (agent, approval) in enumerate(queues.items(), 1):
+        house.world.park(refund(id=f"c-{number}", review_id=f"r-{number}", agent=agent), approval)
+
+
+def test_each_queue_is_an_address_and_the_rail_counts_them_all(house: House) -> None:
+    _parked(house, one=Approval(teams=("finance",)), two=Approval(teams=("legal",)))
+    house.world.park(held_output(id="c-3", review_id="r-3"))
+    house.world.records.calls["c-4"] = refund(id="c-4", review_id=None, state=CallState.IN_DOUBT)
+    browser = house.logged_in()
+    assert _rows(browser.get("/").text) == ["/c/c-1"]
+    assert _rows(browser.get("/?queue=waiting").text) == ["/c/c-1", "/c/c-2"]
+    assert _rows(browser.get("/?queue=quarantine").text) == ["/q/c-3"]
+    assert _rows(browser.get("/?queue=in_doubt").text) == ["/c/c-4"]
+    html = browser.get("/").text
+    for words, count in (("For you", 1), ("Everything", 2), ("Held outputs", 1), ("In doubt", 1), ("Claimed", 0)):
+        assert f'{words} <span class="n">{count}</span>' in html
+    assert "<title>(3) For you" in html
+
+
+def test_what_was_decided_lately_is_a_queue_too(house: House) -> None:
+    house.world.park()
+    browser = house.logged_in()
+    browser.decide("reject", comment="wrong customer")
+    html = browser.get("/?queue=decided").text
+    assert _rows(html) == ["/c/c-1"]
+    assert "Rejected by" in html
+
+
+def test_a_row_says_what_who_how_risky_until_when_and_by_which_rule(house: House) -> None:
+    review = house.world.park(approval=Approval(teams=("finance",), timeout_sec=1800))
+    house.world.records.reviews["r-1"] = type(review)(
+        **{**{name: getattr(review, name) for name in review.__slots__}, "claimed_by": "anna", "claimed_until": 2e9}
+    )
     html = house.logged_in().get("/").text
-    assert 'href="/c/c-1"' in _section(html, "For you")
-    assert 'href="/c/c-2"' in _section(html, "For others")
+    words = "Medium risk, refund.create, payments, refund-bot, 250, c_81, finance, 30 min left, refunds#ask-over-100"
+    for word in (*words.split(", "), "agent has gone", "claimed by anna"):
+        assert word in html, word
 
 
-def test_everything_that_waits_for_people_is_on_it(house: House) -> None:
-    house.world.park(refund(id="c-1", review_id="r-1"))
-    house.world.park(held_output(id="c-2", review_id="r-2"))
-    house.world.records.calls["c-3"] = refund(id="c-3", review_id=None, state=CallState.IN_DOUBT)
-    house.tool(digest="sha256:new")
-    html = house.logged_in().get("/").text
-    assert 'href="/q/c-2"' in _section(html, "Held outputs")
-    assert 'href="/c/c-3"' in _section(html, "In doubt")
-    assert "1 tool is" in html
-    assert "<title>(3) Inbox" in html
+def test_filters_and_search_stand_in_the_address(house: House) -> None:
+    _parked(house, one=Approval(), two=Approval(), three=Approval())
+    browser = house.logged_in()
+    assert _rows(browser.get("/?agent=two").text) == ["/c/c-2"]
+    assert _rows(browser.get("/?tool=payments/refund.create&risk=medium&q=REFUND&agent=three").text) == ["/c/c-3"]
+    assert _rows(browser.get("/?risk=high").text) == []
+    assert "Nothing here fits that." in browser.get("/?q=nowhere").text
+    found = browser.get("/index.json?agent=two").json()
+    assert (found["total"], found["filters"]["agent"], found["items"][0]["call"]["id"]) == (1, "two", "c-2")
+    assert found["counts"]["mine"]["count"] == 3
 
 
-def test_a_row_says_what_who_how_risky_and_until_when(house: House) -> None:
-    house.world.park(approval=Approval(teams=("finance",), timeout_sec=1800))
-    row = _section(house.logged_in().get("/").text, "For you")
-    for words in ("Medium risk", "refund.create", "payments", "refund-bot", "250", "c_81", "finance", "30 min left"):
-        assert words in row, words
-    assert "agent has gone" in row
+@pytest.mark.parametrize(
+    "address", ["/?queue=x&risk=y", "/?after=x", "/?after=1~2~3~r-1", "/?agent=%E2%80%AE&tool=x", "/?q=%00%ff"]
+)
+def test_an_address_that_means_nothing_is_no_error(house: House, address: str) -> None:
+    house.world.park()
+    assert house.logged_in().get(address).status_code == 200
 
 
-def test_nothing_to_do_is_said_calmly(house: House) -> None:
-    assert "Nothing waits for you." in house.logged_in().get("/").text
+def test_an_address_of_the_same_with_something_changed_begins_at_the_most_urgent() -> None:
+    asked = Asked(agent="a b&c", after="1~2~3~r-1")
+    assert asked.address(after="x") == "/?agent=a+b%26c&after=x"
+    assert asked.address(queue="quarantine", agent="") == "/?queue=quarantine"
+    assert Asked().address() == "/"
 
 
-def test_p14_a_long_list_is_cut_after_its_most_urgent_and_says_so(house: House) -> None:
-    for number in range(103):
+def test_p14_a_page_has_so_many_rows_and_leads_to_the_next(house: House) -> None:
+    for number in range(2 * ROWS_MAX + 3):
         house.world.park(refund(id=f"c-{number}", review_id=f"r-{number}"), Approval(timeout_sec=1000 + 60 * number))
+    browser, address, pages = house.logged_in(), "/", []
+    while address:
+        html = browser.get(address).text
+        pages.append(_rows(html))
+        more = re.search(r'href="([^"]*)">More<', html)
+        address = unescape(more[1]) if more else ""
+        assert f"{len(pages[-1])} of 53" in html
+    assert [len(page) for page in pages] == [25, 25, 3]
+    assert [row for page in pages for row in page] == [f"/c/c-{number}" for number in range(53)]
+
+
+def test_nothing_to_do_is_said_calmly_with_what_goes_by_itself(house: House) -> None:
+    house.policies = PolicyLoader(["proxy/demo/policies/*.yaml"], ROOT).load()
     html = house.logged_in().get("/").text
-    assert html.count('<a class="row"') == 100
-    assert "and 3 more" in html
-    assert 'href="/c/c-0"' in html
-    assert 'href="/c/c-102"' not in html
+    assert "Nothing waits for you." in html
+    assert "What goes without a person now" in html
+
+
+def test_tools_that_nobody_has_looked_at_are_named(house: House) -> None:
+    house.tool(digest="sha256:new")
+    assert "1 tool is new or changed" in house.logged_in().get("/").text

@@ -22,7 +22,7 @@ def test_a_finding_under_an_odd_key_is_marked_where_it_is(house: House) -> None:
     inspection = {"findings": [{"path": path, "kind": "aws_access_key", "score": 1.0}], "why": "x"}
     house.world.park(held_output(outcome=outcome, inspection=inspection))
     html = house.logged_in("sam").get("/q/c-1").text
-    assert '<tr class="found"><th scope="row">' in html
+    assert '<span class="span"><bdi class="x" dir="ltr">aws_access_key</bdi> · 24 characters</span>' in html
 
 
 def test_looking_in_clear_needs_a_reason_and_is_recorded(house: House) -> None:
@@ -65,11 +65,13 @@ def test_destroying_leaves_nothing_to_show(house: House) -> None:
 
 def test_who_may_not_release_sees_why_and_no_button(house: House) -> None:
     house.world.park(held_output())
-    html = house.logged_in("anna").get("/q/c-1").text
+    anna = house.logged_in("anna")
+    html = anna.get("/q/c-1").text
     assert "This needs the role admin or security" in html
     assert "/release" not in html
     assert "/reveal" not in html
-    assert house.logged_in("anna").decide("release", page="/q", comment="please").status_code == 403
+    form = {**house.logged_in("sam").fields("/q/c-1"), "csrf": anna.fields("/q/c-1")["csrf"], "comment": "please"}
+    assert anna.post("/q/c-1/release", form).status_code == 403
     assert house.world.review.state is ReviewState.QUARANTINED
 
 
