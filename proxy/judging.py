@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from policies import arguments
@@ -49,7 +50,12 @@ class Judging:
 
     def judge(self, call: ToolCall) -> Decision:
         """Pure but for the clock; errors in judging are read strictly inside (P10)."""
-        return decide(
+        return self.prepared(call)()
+
+    def prepared(self, call: ToolCall) -> Callable[[], Decision]:
+        """Judging this call as things are now; what is left is pure and may be done in another thread."""
+        return partial(
+            decide,
             call,
             self._snapshot(),
             at=self._at(),

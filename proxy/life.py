@@ -18,6 +18,7 @@ from proxy import answers
 from proxy.commands import AwaitOutcome, Command, Detach, Forward, Inspect, Park, Record, Reply, Reread
 from proxy.events import (
     AgentLeft,
+    CallReceived,
     CallStopped,
     ChangeWasLost,
     Event,
@@ -31,6 +32,7 @@ from proxy.events import (
 from proxy.exchange import Answer, Exchange
 from proxy.failpoints import failpoint
 from proxy.gate import Gate, Stage
+from proxy.heavy import away, is_heavy
 from proxy.parking import TooManyHeld, Waiter, Woken
 from proxy.tasks import spawn
 from proxy.upstreams.base import Sent, UpstreamFailed
@@ -77,12 +79,18 @@ class Life:
         try:
             next_event: Event | None = event
             while next_event is not None and not self._detached:
-                next_event = await self._perform(self.gate.handle(next_event))
+                next_event = await self._perform(await self._turn(next_event))
         finally:
             self._leave()
         if self._reply is not None:
             return self._reply.answer
         return answers.refused(self.gate.call_id, "the agent has gone")  # nobody reads this
+
+    async def _turn(self, event: Event) -> list[Command]:
+        """What the gate wants done. The row of a heavy call is built where it holds up nobody; nothing else waits."""
+        if isinstance(event, CallReceived) and is_heavy((event.call.arguments, event.call.input_responses)):
+            return await away(lambda: self.gate.handle(event))
+        return self.gate.handle(event)
 
     async def stay_for(self, call_id: str) -> Answer:
         """Go on without the agent: the rule says execute on approval. Raises as `run`; nobody reads the answer."""
@@ -221,7 +229,7 @@ class Life:
         if review.state is not ReviewState.SPENDABLE or runner.stopped.over(record.agent, record.server) is not None:
             return ReviewChanged(record, review, runner.clock())
         call_now = await runner.judging.call_now(record)
-        decision = runner.judging.judge(call_now)
+        decision = await runner.judged(call_now)
         failpoint("grant.judged")
         if self.exchange.left.is_set() and self.gate.stage is Stage.HELD:
             return AgentLeft(runner.clock())

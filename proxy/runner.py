@@ -24,6 +24,7 @@ from proxy.exchange import Answer, Exchange
 from proxy.failpoints import failpoint
 from proxy.gate import Gate
 from proxy.gate_rows import GateRows, proposed_of
+from proxy.heavy import away, is_heavy
 from proxy.life import Life
 from proxy.lives import Lives
 from proxy.open_questions import Full, OpenQuestions
@@ -55,6 +56,7 @@ class Judges(Protocol):
     """Judging, as `proxy/judging.py` does it."""
 
     def judge(self, call: ToolCall) -> Decision: ...
+    def prepared(self, call: ToolCall) -> Callable[[], Decision]: ...
     def output_rules(self, call: ToolCall) -> OutputRules: ...
     async def call_now(self, record: CallRecord) -> ToolCall: ...
 
@@ -112,7 +114,7 @@ class Runner:
 
     async def judge(self, call: ToolCall) -> Decision:
         """Judge and record durably without forwarding: for requests inside a result. Raises: StoreDown."""
-        decision = self.judging.judge(call)
+        decision = await self.judged(call)
         entry = self.rows.teller.decided(
             self._new_call_id(), call, proposed_of(call), decision, self.clock(), dispatched=False
         )
@@ -232,12 +234,12 @@ class Runner:
         if exchange.ticket is not None:
             return await self._present(exchange, life, any_tool=False)
         now = self.clock()
-        key = self._repeat_key_of(exchange.call)
+        key, heavy = await self._ahead(exchange.call)
         earlier = await self._earlier(key, now)
         if earlier.repeated is not None:
             record, review = earlier.repeated
             return await life.run(CallRepeated(exchange.call, record, review, now))
-        decision = self.judging.judge(exchange.call)
+        decision = heavy or self.judging.judge(exchange.call)
         failpoint("call.judged")
         received = CallReceived(
             exchange.call, decision, now, continues=earlier.continues, twin_waits=earlier.twin_waits
@@ -245,6 +247,22 @@ class Runner:
         if decision.effect is not Effect.REQUIRE_APPROVAL:
             return await life.run(received)
         return await self._refuse_review(exchange.call.agent.id, earlier) or await self._ask(life, received)
+
+    async def _ahead(self, call: ToolCall) -> tuple[str, Decision | None]:
+        """The call's repeat key; of a heavy one the decision too, worked out where it holds up nobody.
+
+        Before earlier calls are looked at: what is found of them is acted on with nothing awaited in between.
+        """
+        if not is_heavy((call.arguments, call.input_responses)):
+            return self._repeat_key_of(call), None
+        judge = self.judging.prepared(call)
+        return await away(lambda: (self._repeat_key_of(call), judge()))
+
+    async def judged(self, call: ToolCall) -> Decision:
+        """The decision on this call, a heavy one's worked out where it holds up nobody."""
+        if not is_heavy((call.arguments, call.input_responses)):
+            return self.judging.judge(call)
+        return await away(self.judging.prepared(call))
 
     async def _ask(self, life: Life, received: CallReceived) -> Answer:
         """Its place among the open questions is taken before anything is awaited, and is its own once it is written."""

@@ -36,6 +36,7 @@ from proxy.doors.mcp_status import passed_headers, passed_status
 from proxy.doors.mcp_tasks import REFUSED, is_past_rules
 from proxy.exchange import Answer, AnswerKind, Client
 from proxy.failpoints import failpoint
+from proxy.heavy import HEAVY_BYTES_MIN, away, is_heavy
 from proxy.upstreams.base import Sent, UpstreamFailed, UpstreamStopped
 from proxy.upstreams.inventory import InventoryUnavailable
 from proxy.wire import body, jsonrpc, mcp, mcp_headers, mcp_results, opaque, strict_json
@@ -46,7 +47,6 @@ from review.ports import StoreDown
 
 log = structlog.get_logger("interlock.mcp")
 
-OFF_LOOP_BYTES_MIN = 256 * 1024
 CANCELLED = "notifications/cancelled"
 RETRY_AFTER_SEC = 5
 
@@ -105,8 +105,8 @@ class Posts:
 
     async def _read(self, data: bytes) -> Message:
         try:
-            if len(data) >= OFF_LOOP_BYTES_MIN:
-                value = await asyncio.to_thread(strict_json.read, data, self._json)
+            if len(data) >= HEAVY_BYTES_MIN:
+                value = await away(lambda: strict_json.read(data, self._json))
             else:
                 value = strict_json.read(data, self._json)
         except strict_json.StrictJsonError as error:
@@ -246,6 +246,14 @@ class Posts:
         definition = await self._shared.inventory.definition(server, asked.request.params["name"])
         if definition is None:
             return None
+        if is_heavy(asked.request.params.get("arguments")):
+            await away(lambda: self._hold_to(definition, asked))
+        else:
+            self._hold_to(definition, asked)
+        return definition
+
+    def _hold_to(self, definition: ToolDefinition, asked: AgentRequest) -> None:
+        """Headers and argument names, held to what the tool declares. Raises: WireRefusal."""
         arguments = asked.request.params.get("arguments")
         if asked.is_modern:
             mcp_headers.check_params(asked.headers, asked.request, definition.input_schema)
@@ -254,7 +262,6 @@ class Posts:
                 mcp.refuse_argument_variants(arguments, definition.input_schema)
             except strict_json.StrictJsonError as error:
                 raise from_json(error, id=asked.id, modern=asked.is_modern) from error
-        return definition
 
     # -- what is not -----------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -24,6 +24,7 @@ import structlog
 
 from policies.model import JsonObject
 from proxy.failpoints import failpoint
+from proxy.heavy import HEAVY_BYTES_MIN, away
 from proxy.tasks import spawn
 from proxy.upstreams import http_rules
 from proxy.upstreams.address_rule import AddressRefused, Network
@@ -243,6 +244,8 @@ class HttpUpstream:
             why = f"it answered {status} with the media type {_media_type(response)[:80]!a}"
             raise self._failed(why, sent=True)
         try:
+            if len(data) >= HEAVY_BYTES_MIN:
+                return Reply(status, headers, body=await away(lambda: whole_answer(data, self._limits.json)))
             return Reply(status, headers, body=whole_answer(data, self._limits.json))
         except Malformed as error:
             raise self._failed(str(error), sent=True) from error
@@ -307,7 +310,7 @@ class HttpUpstream:
             decoder = body.Decoder(response.lines, body.BodyLimits(bytes_max))
             while chunk := await self._chunk(response, silence_sec_max):
                 for piece in decoder.feed(chunk):
-                    for incoming in reader.feed(piece):
+                    for incoming in await self._events(reader, piece):
                         if incoming.message is not None and incoming.message.get("method") == _TOOLS_CHANGED:
                             self._on_change(self.name)
                         yield incoming
@@ -317,6 +320,12 @@ class HttpUpstream:
         except (Malformed, body.BodyRefused) as error:
             response.close()
             raise self._failed(str(error), sent=True) from error
+
+    async def _events(self, reader: EventReader, piece: bytes) -> Iterable[Incoming]:
+        """What this piece completes. Raises: Malformed, while it is gone through."""
+        if reader.unread_bytes + len(piece) < HEAVY_BYTES_MIN:
+            return reader.feed(piece)
+        return await away(lambda: reader.fed(piece))
 
     def _passed_out(self, response: Response) -> dict[str, str]:
         size = sum(len(name) + len(value) for name, value in response.lines)

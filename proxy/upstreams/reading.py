@@ -64,6 +64,21 @@ class EventReader:
             elif event.id is not None or event.retry_ms is not None:
                 yield Incoming(None, event.id, event.retry_ms)
 
+    @property
+    def unread_bytes(self) -> int:
+        """How much of an unfinished event has come."""
+        return self._parser.unread_bytes
+
+    def fed(self, data: bytes) -> Iterator[Incoming]:
+        """As `feed`, with all of it read at once; what came before a fault comes before it here too."""
+        read: list[Incoming] = []
+        fault: Malformed | None = None
+        try:
+            read.extend(self.feed(data))
+        except Malformed as malformed:
+            fault = malformed
+        return _then(read, fault)
+
     def _messages(self, text: str, event: sse.Event) -> Iterator[Incoming]:
         value = _json(text.encode("utf-8"), self._limits)
         values = value if isinstance(value, list) else [value]  # 2025-03-26 lets servers batch within a stream
@@ -73,6 +88,12 @@ class EventReader:
                 self.is_answered = True
             is_last = number == len(values) - 1  # an id stands for all of its event
             yield Incoming(message, event.id if is_last else None, event.retry_ms if is_last else None)
+
+
+def _then(read: list[Incoming], fault: Malformed | None) -> Iterator[Incoming]:
+    yield from read
+    if fault is not None:
+        raise fault
 
 
 def _json(data: bytes, limits: strict_json.JsonLimits) -> Json:

@@ -78,6 +78,11 @@ class Parser:
         self._id: str | None = None
         self._retry_ms: int | None = None
 
+    @property
+    def unread_bytes(self) -> int:
+        """How much of an event has come that is not complete."""
+        return len(self._line) + self._data_bytes
+
     def feed(self, data: bytes) -> list[Event]:
         """Read the next bytes; returns the events they complete.
 

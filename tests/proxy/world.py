@@ -98,6 +98,9 @@ class FunctionJudging:
     def judge(self, call: ToolCall) -> Decision:
         return self.decide(call)
 
+    def prepared(self, call: ToolCall) -> Callable[[], Decision]:
+        return lambda: self.decide(call)
+
     def output_rules(self, call: ToolCall) -> OutputRules:
         return OutputRules()
 

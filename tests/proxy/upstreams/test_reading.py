@@ -123,3 +123,22 @@ def test_a_batch_within_a_stream_is_taken_apart_and_the_id_stands_for_all_of_it(
 def test_a_malformed_stream_is_refused(data: bytes) -> None:
     with pytest.raises(Malformed):
         read(data, piece=1_000)
+
+
+def test_what_is_read_at_once_comes_in_the_same_order_and_before_the_same_fault() -> None:
+    told = b'{"jsonrpc":"2.0","method":"notifications/a"}'
+
+    def read(feed: str) -> list[Incoming | str]:
+        reader = EventReader(1, LIMITS, 0)
+        seen: list[Incoming | str] = []
+        try:
+            for piece in (b"id: 1\ndata:\n\ndata: " + told[:9], told[9:] + b"\n\ndata: {broken\n\n"):
+                seen.append(f"{reader.unread_bytes} unread")
+                seen.extend(getattr(reader, feed)(piece))
+        except Malformed as malformed:
+            seen.append(str(malformed))
+        return seen
+
+    assert read("fed") == read("feed")
+    assert read("fed")[2] == "15 unread"
+    assert len(read("fed")) == 5

@@ -1,0 +1,50 @@
+"""Work that would hold up everybody else: done in a thread of its own, one piece after the other.
+
+Rules of this module:
+* What is heavy is known by looking at no more of a value than it takes to know it.
+* One thread: heavy work of several calls queues up behind itself, and the loop shares the interpreter with one at most.
+  How much of it can wait is bounded by the admission of requests.
+* Only pure work is handed over: whatever may change meanwhile is read on the loop, before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
+HEAVY_BYTES_MIN = 64 * 1024
+"""From this size on a JSON document is read in the other thread."""
+
+_WEIGHT_MIN = 200_000
+_WEIGHT_OF_A_VALUE = 200  # what a number or a member costs to check and to write canonically, in characters of a text
+
+_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heavy")
+
+
+def is_heavy(value: object) -> bool:
+    """Whether judging, hashing or checking this value takes long enough for others to notice."""
+    weight = 0
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            weight += len(item)
+        elif isinstance(item, dict):
+            weight += _WEIGHT_OF_A_VALUE * len(item)
+            if weight < _WEIGHT_MIN:
+                waiting.extend(item)
+                waiting.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            weight += _WEIGHT_OF_A_VALUE * len(item)
+            if weight < _WEIGHT_MIN:
+                waiting.extend(item)
+        if weight >= _WEIGHT_MIN:
+            return True
+    return False
+
+
+async def away[T](work: Callable[[], T]) -> T:
+    """Do this in the other thread. Raises: whatever it raises."""
+    return await asyncio.get_running_loop().run_in_executor(_thread, copy_context().run, work)
