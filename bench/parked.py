@@ -5,7 +5,8 @@
 Rules of this module:
 * Every parked call is an agent's connection of its own, held open by the gate, as in production. The gate is
   `interlock serve` with its limits raised to fit and nothing else changed.
-* Waking is measured from the approval's answer to the agent's: dispatch, inspection and record included.
+* Waking is measured from sending the approval to the agent having its answer: dispatch, inspection and record included,
+  the undo window (5 s unless a rule states another) left out.
 * A restart is SIGKILL and a new start on the same folder; then all are still waiting, and a repeated call goes on.
 """
 
@@ -47,7 +48,7 @@ POLICY = """
 version: v1
 rules:
   - {id: ask, match: {tools: ["fast/lookup"]}, decision: require_approval, reason: A person decides,
-     approval: {timeout_sec: 86400}}
+     approval: {timeout_sec: 86400, undo_sec: 0}}
   - {id: rest, match: {tools: ["fast/*"]}, decision: allow, reason: Looking}
 """
 
