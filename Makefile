@@ -1,5 +1,5 @@
 # What a developer needs, in one word each. CI runs .ci/run, which does all of it from a clean checkout.
-.PHONY: check test long soak browser conformance demo bench parked kernel schemas lock
+.PHONY: check test long soak browser conformance demo bench parked overload kernel schemas lock
 
 check:  ## formatting, lint, types, tests: before every commit
 	uv run ruff format --check .
@@ -30,6 +30,9 @@ bench:  ## what the gate costs a call, beside what else stands in front of tool 
 
 parked:  ## what 1,000 and 10,000 parked calls cost
 	uv run python -m bench.parked
+
+overload:  ## what it does at twice the load it can carry, as a table
+	uv run python -m bench.overload
 
 kernel:  ## the trust kernel with every branch covered
 	.ci/kernel

@@ -41,6 +41,7 @@ from proxy.keys import Keys
 from proxy.kill_switch import KillSwitch
 from proxy.parking import Parking
 from proxy.policy_desk import PolicyDesk
+from proxy.redacting import Redacting
 from proxy.repeats import repeat_key
 from proxy.runner import Runner
 from proxy.seen_tools import SeenTools
@@ -250,6 +251,7 @@ class App:
             agents=Agents(config),
             config=config,
             clock=self.clock,
+            monotonic=time.monotonic,
             ids=self.ids,
             keys=self.keys,
         )
@@ -280,6 +282,7 @@ class App:
             nonce=self.ids.nonce,
             commit=functools.partial(commit, self.keys.commit),
             inventory=SeenTools(self.inventory),
+            redactor=Redacting(self.judging, self.inspectors),
             switch=self.kill_switch,
             settings=InboxSettings(undo_sec={str(tier): sec for tier, sec in self.config.reviewing.undo_sec.items()}),
         )

@@ -1,8 +1,8 @@
 """The command line. Thin: each verb imports what it needs when it is called (`--help` must answer in 150 ms).
 
 Rules of this module:
-* Exit codes: 0 done, 1 findings (an invalid policy, a broken chain, a failed step), 2 wrong usage or
-  configuration, 3 something could not be reached.
+* Exit codes: 0 done, 1 findings (an invalid policy, a broken chain, a failed step, something stopped), 2 wrong usage or
+  configuration, 3 something could not be reached; 4 is a gate that the kill switch has ended (proxy/stop_watch.py).
 * The command line never opens the store for writing: decisions go through the reviewers' listener with a login.
 * Strings that came from agents or tools are printed inert.
 """
@@ -203,6 +203,63 @@ def agents_add(
         fail(f"{name!r} cannot be an agent's name: {problem}", 2)
     print(f"Key for {name} (shown only now; send it as 'Authorization: Bearer …'):\n\n  {key}\n")
     print(f"Add to the configuration file and restart:\n\n{lines}")
+
+
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="The gate's data directory, where its configuration cannot be read.")
+]
+GateUrlOption = Annotated[
+    str | None, typer.Option("--url", help="The reviewers' listener; with it, everything goes through there.")
+]
+AgentOption = Annotated[str | None, typer.Option("--agent", help="An agent's name, or a pattern with *.")]
+ServerOption = Annotated[str | None, typer.Option("--server", help="A server's name, or a pattern with *.")]
+
+
+@cli.command()
+def stop(
+    everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    agent: AgentOption = None,
+    server: ServerOption = None,
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Why; it goes into the record.")] = "",
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    url: GateUrlOption = None,
+) -> None:
+    """Kill switch: nothing of it goes on, waiting or under way, until an admin lets it. On the machine, no login."""
+    from proxy.stop_cli import Asked, run
+
+    asked = Asked(config, data_dir, url, agent=agent, server=server, everything=everything, why=reason)
+    raise typer.Exit(run("stop", asked))
+
+
+@cli.command()
+def resume(
+    stop_id: Annotated[str | None, typer.Argument(help="A stop's id; or name what was stopped.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="The stop of everything.")] = False,
+    agent: AgentOption = None,
+    server: ServerOption = None,
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Why it may go on; it goes into the record.")] = "",
+    config: ConfigOption = None,
+    url: GateUrlOption = None,
+) -> None:
+    """Let go on what was stopped: as an admin who is logged in, through the reviewers' listener."""
+    from proxy.stop_cli import Asked, run
+
+    asked = Asked(config, None, url, agent=agent, server=server, everything=everything, stop_id=stop_id, why=reason)
+    raise typer.Exit(run("resume", asked))
+
+
+@cli.command()
+def status(
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    url: GateUrlOption = None,
+    json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Whether the gate is there, and what is stopped, since when and by whom."""
+    from proxy.stop_cli import Asked, run
+
+    raise typer.Exit(run("status", Asked(config, data_dir, url, as_json=json)))
 
 
 @cli.command()

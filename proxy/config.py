@@ -274,7 +274,7 @@ class Limits(Part):
     """Time for a client to take what it is sent."""
     connections_max: Count = 2_000
     """Connections of one listener."""
-    working_max: Count = 48
+    working_max: Count = 96
     """Requests that the gate itself is at at once: reading, judging, recording, inspecting. More wait outside: 503."""
     in_flight_max: Count = 512
     """These, and those that wait for a tool or a slow client; held calls and lasting streams not counted. More: 503."""

@@ -18,6 +18,7 @@ from proxy.wire import strict_json
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 TIMEOUT_SEC = 30
+HEALTH_SEC = 3
 
 
 class Unreachable(Exception):
@@ -65,12 +66,34 @@ class ReviewerClient:
         body = {"version": review["version"], "shown": shown["shown"], **more}
         return self._ask("POST", f"/approvals/{quote(review['id'], safe='')}/{act}", body)
 
+    def stops(self) -> list[JsonObject]:
+        """What is stopped now. Raises: Refused, Unreachable."""
+        found: list[JsonObject] = self._ask("GET", "/stops")["stops"]
+        return found
+
+    def stop(self, scope: str, target: str, why: str) -> JsonObject:
+        return self._ask("POST", "/stops", {"scope": scope, "target": target, "why": why})
+
+    def lift(self, stop_id: str, why: str) -> JsonObject:
+        return self._ask("POST", f"/stops/{quote(stop_id, safe='')}/lift", {"why": why})
+
+    def answers(self) -> bool:
+        """Whether something that is a gate answers there, soon."""
+        connection = self._connection(HEALTH_SEC)
+        try:
+            connection.request("GET", "/-/health")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
     def _begin(self, path: str, body: JsonObject) -> JsonObject:
         answer = self._ask("POST", path, body)
         self.token = answer["token"]
         return answer
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, timeout_sec: float = TIMEOUT_SEC) -> http.client.HTTPConnection:
         try:
             parts = urlsplit(self.url)
             host, port = parts.hostname, parts.port
@@ -79,7 +102,7 @@ class ReviewerClient:
         if parts.scheme not in ("http", "https") or host is None:
             raise NoAddress(f"{self.url!r} is not an address of a reviewers' listener")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(host, port, timeout=TIMEOUT_SEC)
+        return kind(host, port, timeout=timeout_sec)
 
     def _ask(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
         connection = self._connection()

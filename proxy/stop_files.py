@@ -48,7 +48,12 @@ class StopFiles:
 
     def prepare(self) -> None:
         """Raises: OSError."""
+        if self.directory.is_dir():
+            return
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        of_gate = self.directory.parent.stat()
+        if of_gate.st_uid != os.geteuid():  # root is here before the gate itself
+            os.chown(self.directory, of_gate.st_uid, of_gate.st_gid)
 
     def write(self, stop: Stop) -> None:
         """Durable when this returns. Raises: OSError."""
@@ -119,7 +124,9 @@ class StopFiles:
         unfinished = self.directory / f".{os.getpid()}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.new"
         unfinished.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        is_gates = self.directory.stat().st_uid == os.geteuid()  # else root writes what the gate is to read
         with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as out:
+            os.fchmod(out.fileno(), 0o600 if is_gates else 0o644)
             out.write(json.dumps(value).encode())
             out.flush()
             os.fsync(out.fileno())
@@ -171,6 +178,11 @@ def _bytes(file: Path) -> bytes:
     if len(data) > FILE_BYTES_MAX:
         raise ValueError(f"it has more than {FILE_BYTES_MAX} bytes")
     return data
+
+
+def who_am_i() -> str:
+    """As a file that this process writes will be read."""
+    return f"local:{_user(os.geteuid())}"
 
 
 def _user(uid: int) -> str:

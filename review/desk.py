@@ -18,7 +18,19 @@ from policies.model import Approval, JsonObject
 from review import agreement, decisions, exact
 from review.binding import binding_of
 from review.model import CallRecord, Reviewer, ReviewRecord, ReviewState, Verdict, Vote
-from review.ports import Bell, Change, ChangeLost, Commit, Inventory, Judge, People, Records, RowChange, Switch
+from review.ports import (
+    Bell,
+    Change,
+    ChangeLost,
+    Commit,
+    Inventory,
+    Judge,
+    People,
+    Records,
+    Redactor,
+    RowChange,
+    Switch,
+)
 from review.refusals import Conflict, NotAllowed, NotFound, RefusalCode, Unacceptable
 
 UNRATED = "unrated"
@@ -29,11 +41,12 @@ UNRATED = "unrated"
 class InboxSettings:
     """`escalation_default` is asked when a rule that escalates names no team; after it, the admins.
 
-    `undo_sec` is how long an approved call is held where its rules do not say: by tier (`low`, `medium`, `high`,
-    `unrated`), 0 for a tier that is not named.
+    `reveal_sec` is for how long a page may show a held output in clear. `undo_sec` is how long an approved call is held
+    where its rules do not say: by tier (`low`, `medium`, `high`, `unrated`), 0 for a tier that is not named.
     """
 
     claim_sec: int = 300
+    reveal_sec: int = 300
     undo_sec: Mapping[str, int] = field(default_factory=dict)
     comment_chars_max: int = 4_000
     escalation_default: str | None = None
@@ -51,6 +64,7 @@ class Desk:
     nonce: Callable[[], str]
     commit: Commit
     inventory: Inventory | None = None
+    redactor: Redactor | None = None
     switch: Switch | None = None
     settings: InboxSettings = field(default_factory=InboxSettings)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from policies.model import JsonObject, Risk
 from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, stops, votes
@@ -208,8 +207,26 @@ class Inbox:
     async def destroy(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Acted:
         return await outputs.destroy(self._desk, review_id, reviewer, seen, comment)
 
-    async def reveal(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Any:
-        return await outputs.reveal(self._desk, review_id, reviewer, seen, comment)
+    async def release_redacted(
+        self,
+        review_id: str,
+        reviewer: Reviewer,
+        seen: Seen,
+        comment: str,
+        let_through: frozenset[str] = frozenset(),
+    ) -> Acted:
+        return await outputs.release_redacted(self._desk, review_id, reviewer, seen, comment, let_through)
+
+    async def reveal(
+        self,
+        review_id: str,
+        reviewer: Reviewer,
+        seen: Seen,
+        comment: str,
+        *,
+        redacted_but: frozenset[str] | None = None,
+    ) -> outputs.Revealed:
+        return await outputs.reveal(self._desk, review_id, reviewer, seen, comment, redacted_but=redacted_but)
 
     async def resolve(self, call_id: str, reviewer: Reviewer, found: Found, note: str, *, version: int) -> None:
         await doubts.resolve(self._desk, call_id, reviewer, found, note, version=version)

@@ -194,6 +194,22 @@ class Judge(Protocol):
         """Raises: ValueError when the arguments do not fit the tool's inputSchema; the message says where."""
 
 
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A held output with what was found taken out of it, and what was seen and done; or why that cannot be."""
+
+    message: Any
+    inspection: JsonObject
+    why_not: str = ""
+
+
+class Redactor(Protocol):
+    """Takes out of a held output what was found in it, and looks again at what is left (P8)."""
+
+    async def redact(self, call: CallRecord, let_through: frozenset[str]) -> Redacted:
+        """`let_through` are kinds that a person has found to be none. Raises: ValueError when the call was erased."""
+
+
 class Bell(Protocol):
     """Tells whoever waits that a call's review or outcome changed."""
 

@@ -4,6 +4,7 @@ Rules of this module:
 * Two counts. *Worked on* is what takes the gate's own time: reading, judging, recording, inspecting. *In flight* is
   that and whatever waits for somebody else, for a tool, the rest of a body, a slow reader: so a slow tool keeps nobody
   else from being worked on. Who is held for people, or listens to a lasting stream, is in neither.
+* How many are worked on at once follows what they take (`pace.py`), so that those that are let in are answered soon.
 * Both are shares (`proxy/shares.py`): an agent that asks for everything leaves something for the others.
 * Admission is asked before a request is read, and again when its body had to be waited for. Who comes back from a tool
   or from people is worked on whatever the counts say; then new ones wait outside.
@@ -12,6 +13,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
@@ -19,6 +21,7 @@ from typing import Any
 
 from mcp.types.jsonrpc import INTERNAL_ERROR
 
+from proxy.doors.pace import Pace
 from proxy.shares import Shares
 from proxy.wire import mcp_results, strict_json
 from proxy.wire.mcp_methods import Revision
@@ -77,7 +80,11 @@ class AdmissionCounts:
 class Admission:
     """One for all agents of a gate."""
 
-    def __init__(self, *, working_max: int, in_flight_max: int, bodies_bytes_max: int) -> None:
+    def __init__(
+        self, *, working_max: int, in_flight_max: int, bodies_bytes_max: int, monotonic: Callable[[], float]
+    ) -> None:
+        self.monotonic = monotonic
+        self.pace = Pace(working_max)
         self.working = Shares(working_max)
         self.in_flight = Shares(in_flight_max)
         self.bodies = Shares(bodies_bytes_max)
@@ -95,6 +102,11 @@ class Admission:
         self.counts.admitted += 1
         return Place(self, agent)
 
+    def finished(self, own_sec: float, *, since: float) -> None:
+        """A request that came in at `since` is over, or held: so long the gate itself was at it."""
+        now, at_once = self.monotonic(), self.working.taken
+        self.working.most = self.pace.took(own_sec, since=since, now=now, at_once=at_once)
+
     def refusal(self) -> Busy:
         """Count one more that is turned away, and what to tell it."""
         if self.is_full:
@@ -111,11 +123,13 @@ class _State(Enum):
 class Place:
     """One request's place: worked on at first, and given back once, however the request goes on."""
 
-    __slots__ = ("_admission", "_agent", "_bytes", "_state")
+    __slots__ = ("_admission", "_agent", "_bytes", "_entered", "_own_sec", "_since", "_state")
 
     def __init__(self, admission: Admission, agent: str) -> None:
         self._admission, self._agent, self._bytes = admission, agent, 0
         self._state = _State.WORKING
+        self._entered = self._since = admission.monotonic()
+        self._own_sec = 0.0
         admission.working.take(agent)
         admission.in_flight.take(agent)
 
@@ -123,6 +137,7 @@ class Place:
         """It waits for somebody else now: others are worked on meanwhile."""
         if self._state is _State.WORKING:
             self._admission.working.give(self._agent)
+            self._own_sec += self._admission.monotonic() - self._since
         elif self._state is _State.OUT:
             self._admission.in_flight.take(self._agent)
         else:
@@ -134,6 +149,7 @@ class Place:
         self.step_aside()
         if self._state is _State.ASIDE:
             self._admission.working.take(self._agent)
+            self._since = self._admission.monotonic()
             self._state = _State.WORKING
 
     def ask_again(self) -> None:
@@ -159,6 +175,9 @@ class Place:
         if self._state is _State.OVER:
             return
         self.step_aside()
+        if self._own_sec:
+            self._admission.finished(self._own_sec, since=self._entered)
+            self._own_sec = 0.0
         self._admission.in_flight.give(self._agent)
         if self._bytes:
             self._admission.bodies.give(self._agent, self._bytes)

@@ -64,6 +64,7 @@ class McpDoor:
         agents: Agents,
         config: Config,
         clock: Callable[[], float],
+        monotonic: Callable[[], float],
         ids: Names,
         keys: Keys,
     ) -> None:
@@ -78,6 +79,7 @@ class McpDoor:
             working_max=limits.working_max,
             in_flight_max=limits.in_flight_max,
             bodies_bytes_max=limits.bodies_bytes_max,
+            monotonic=monotonic,
         )
         self._swept_at = clock()
 

@@ -22,6 +22,7 @@ from policies.model import JsonObject
 from review.console import bodies, queues, views
 from review.console.pages.login import source
 from review.console.pages.people import account_data
+from review.console.pages.stops import scope_of, stop_data, stops_data
 from review.console.visits import Console, error_data, json_answer, status_of
 from review.desk import Acted, Seen
 from review.doubts import Found
@@ -93,10 +94,14 @@ def routes(console: Console) -> list[BaseRoute]:
         route("GET", "/counts", _counts),
         route("GET", "/approvals", _list),
         route("GET", "/approvals/{id}", _show),
+        route("POST", "/approvals/{id}/reveal", _reveal),
         route("POST", "/approvals/{id}/{act}", _act),
         route("POST", "/calls/{id}/resolve", _resolve),
         route("GET", "/tools", _tools),
         route("POST", "/tools/accept", _accept),
+        route("GET", "/stops", _stops),
+        route("POST", "/stops", _stop),
+        route("POST", "/stops/{id}/lift", _lift),
         route("GET", "/accounts", _accounts),
         route("PUT", "/accounts/{name}", _put_account),
         route("POST", "/accounts/{name}/link", _account_link),
@@ -194,6 +199,18 @@ async def _show(asked: Asked) -> JsonObject:
     return {**views.shown_data(shown, asked.console.waiting), **views.background_data(background)}
 
 
+async def _reveal(asked: Asked) -> JsonObject:
+    """A held output in clear; with `redacted`, what releasing it redacted would give the agent."""
+    shown = await asked.console.inbox.show(_id(asked), asked.me)
+    if shown.review is None:
+        raise NotFound(f"held output of call {_id(asked)}")
+    redacted_but = frozenset(asked.texts("let_through")) if asked.flag("redacted") else None
+    revealed = await asked.console.inbox.reveal(
+        shown.review.id, asked.me, asked.seen(), asked.text("comment", ""), redacted_but=redacted_but
+    )
+    return {"outcome": revealed.outcome, "until": revealed.until, "inspection": revealed.inspection}
+
+
 async def _act(asked: Asked) -> JsonObject:
     act = _ACTS.get(str(asked.request.path_params["act"]))
     if act is None:
@@ -251,6 +268,11 @@ async def _release(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.release(review_id, asked.me, asked.seen(), asked.text("comment", ""))
 
 
+async def _release_redacted(asked: Asked, review_id: str) -> Acted:
+    comment, let_through = asked.text("comment", ""), frozenset(asked.texts("let_through"))
+    return await asked.console.inbox.release_redacted(review_id, asked.me, asked.seen(), comment, let_through)
+
+
 async def _destroy(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.destroy(review_id, asked.me, asked.seen(), asked.text("comment", ""))
 
@@ -265,6 +287,7 @@ _ACTS: Mapping[str, Callable[[Asked, str], Awaitable[Acted]]] = {
     "unclaim": _unclaim,
     "comment": _comment,
     "release": _release,
+    "release_redacted": _release_redacted,
     "destroy": _destroy,
 }
 
@@ -289,6 +312,20 @@ async def _accept(asked: Asked) -> JsonObject:
     comment = asked.text("comment", "")
     await asked.console.inbox.accept_definition(server, tool, asked.me, digest=digest, comment=comment)
     return {"server": server, "tool": tool, "accepted": digest}
+
+
+async def _stops(asked: Asked) -> JsonObject:
+    return stops_data(asked.console)
+
+
+async def _stop(asked: Asked) -> JsonObject:
+    scope = scope_of(asked.text("scope"))
+    return stop_data(await asked.console.inbox.stop(scope, asked.text("target", ""), asked.me, asked.text("why", "")))
+
+
+async def _lift(asked: Asked) -> JsonObject:
+    lifted = await asked.console.inbox.lift_stop(_id(asked), asked.me, asked.text("why", ""))
+    return {"id": lifted.id, "scope": lifted.scope.value, "target": lifted.target, "lifted_at": lifted.lifted_at}
 
 
 async def _accounts(asked: Asked) -> JsonObject:

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from policies.snapshot import PolicySnapshot
 from review.console import api, assets, events, health
 from review.console.guard import Guard, add_headers
-from review.console.pages import account, call, login, people, quarantine, tools
+from review.console.pages import account, call, login, people, quarantine, stops, tools
 from review.console.pages import inbox as inbox_page
 from review.console.render import Renderer
 from review.console.settings import ConsoleSettings
@@ -75,6 +75,7 @@ def build(
         account.routes,
         people.routes,
         tools.routes,
+        stops.routes,
     )
     return Starlette(
         routes=[

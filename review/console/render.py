@@ -29,7 +29,7 @@ class Renderer:
     """Renders pages. `assets` are the addresses of our own files by name."""
 
     def __init__(self, assets: Mapping[str, str], *, arming_ms: int) -> None:
-        self._always = {"assets": dict(assets), "arming_ms": arming_ms}
+        self._always = {"assets": dict(assets), "arming_ms": arming_ms, "stops": ()}
 
     def page(self, template: str, context: Mapping[str, Any]) -> str:
         return _environment().get_template(template).render({**self._always, **context})

@@ -159,7 +159,15 @@ def answer(console: Console, request: Request, who: LoggedIn | None, page: Page)
     if wants_json(request):
         return json_answer(page.data, page.status)
     html = console.renderer.page(
-        page.template, {"who": who, "now": console.clock(), "refusal": None, "typed": {}, **page.context}
+        page.template,
+        {
+            "who": who,
+            "now": console.clock(),
+            "stops": console.inbox.stops() if who is not None else (),
+            "refusal": None,
+            "typed": {},
+            **page.context,
+        },
     )
     return Response(html, page.status, media_type="text/html")
 

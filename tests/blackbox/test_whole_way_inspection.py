@@ -205,6 +205,20 @@ async def test_p08_a_held_output_is_told_of_and_given_once_when_it_is_released(h
     assert house.dispatched("shop", "echo", text=said) == 1
 
 
+async def test_p08_a_held_output_can_be_released_without_what_was_found_in_it(house: House) -> None:
+    said = "to be released redacted"
+    house.tools.servers["shop"].then(as_json(AT_THE_END["both"], KEY), method="tools/call")
+    assert told(await call(house.url("shop"), "echo", text=said))["decision"] == "quarantined"
+    row = await house.reviewer.waiting("echo", text=said)
+    assert (await house.reviewer.act("release_redacted", row))["state"] == "released"
+    shown = json.dumps(await house.reviewer.show(row))
+    assert KEY not in shown
+    released = await call(house.url("shop"), "echo", text=said)
+    assert "[REDACTED]" in text(released)
+    assert_nowhere(KEY, b"HTTP/1.1 " + released.body)
+    assert house.dispatched("shop", "echo", text=said) == 1
+
+
 async def test_p08_a_destroyed_output_is_gone(house: House) -> None:
     said = "to be destroyed"
     house.tools.servers["shop"].then(as_json(AT_THE_END["structured"], KEY), method="tools/call")

@@ -25,7 +25,7 @@ def test_the_version_is_the_distributions() -> None:
 
 def test_help_names_every_verb() -> None:
     text = run.invoke(cli, ["--help"]).output
-    for verb in ("serve", "demo", "policy", "audit", "approvals", "agents", "login"):
+    for verb in ("serve", "stop", "resume", "status", "demo", "policy", "audit", "approvals", "agents", "login"):
         assert verb in text
 
 

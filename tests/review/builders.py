@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
@@ -23,7 +24,7 @@ from review.model import (
     ReviewRecord,
     ReviewState,
 )
-from review.ports import Change, InsertCall, InsertReview, Switch
+from review.ports import Change, InsertCall, InsertReview, Redacted, Switch
 from tests.review.memory_records import MemoryRecords
 
 NOW = 1_800_000_000.0
@@ -51,6 +52,35 @@ class Rung:
 
     def ring(self, call_id: str) -> None:
         self.calls.append(call_id)
+
+
+class Blackout:
+    """Takes `AKIA…` out of every text, unless a test lets it through or says that it cannot be done."""
+
+    def __init__(self) -> None:
+        self.why_not = ""
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def redact(self, call: CallRecord, let_through: frozenset[str]) -> Redacted:
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        if self.why_not:
+            return Redacted(None, {}, self.why_not)
+        if "aws_access_key" in let_through:
+            return Redacted(call.outcome, {"outcome": "allow"})
+        return Redacted(_without_keys(call.outcome), {"outcome": "redact"})
+
+
+def _without_keys(value: Any) -> Any:
+    match value:
+        case str():
+            return re.sub(r"AKIA\w+", "[REDACTED]", value)
+        case dict():
+            return {key: _without_keys(one) for key, one in value.items()}
+        case list():
+            return [_without_keys(one) for one in value]
+        case _:
+            return value
 
 
 class RefundPolicy:
@@ -115,7 +145,7 @@ def held_output(**changes: Any) -> CallRecord:
     """A call whose output is held."""
     outcome = {"result": {"content": [{"type": "text", "text": "key AKIAABCDEFGHIJKLMNOP"}]}}
     inspection = {
-        "findings": [{"path": "$.result.content[0].text", "kind": "aws_access_key", "score": 1.0}],
+        "findings": [{"path": "$.result.content[0].text", "kind": "aws_access_key", "detector": "secrets"}],
         "why": "x",
     }
     return refund(
@@ -191,6 +221,7 @@ class World:
     records: MemoryRecords = field(default_factory=MemoryRecords)
     clock: Clock = field(default_factory=Clock)
     bell: Rung = field(default_factory=Rung)
+    redactor: Blackout = field(default_factory=Blackout)
     settings: InboxSettings = field(default_factory=InboxSettings)
     switch: Switch | None = None
 
@@ -206,6 +237,7 @@ class World:
             nonce=lambda: f"n-{next(numbers)}",
             commit=partial(commit, KEY),
             inventory=self.records,
+            redactor=self.redactor,
             switch=self.switch,
             settings=self.settings,
         )

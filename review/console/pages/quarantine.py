@@ -80,10 +80,10 @@ async def destroy(visit: Visit) -> Response:
 
 async def reveal(visit: Visit) -> Page:
     shown = await _held(visit)
-    outcome = await visit.console.inbox.reveal(
+    revealed = await visit.console.inbox.reveal(
         _review(shown), visit.who.reviewer, seen(visit), visit.form.get("why", "")
     )
-    return await _page(visit, await _held(visit), revealed={"outcome": outcome})
+    return await _page(visit, await _held(visit), revealed={"outcome": revealed.outcome, "until": revealed.until})
 
 
 async def comment(visit: Visit) -> Response:

@@ -510,6 +510,7 @@ class DoorWorld:
             agents=Agents(self.config),
             config=self.config,
             clock=lambda: self.world.now,
+            monotonic=lambda: self.world.now,
             ids=self.ids,
             keys=keys,
         )

@@ -6,7 +6,7 @@ from proxy.doors.admission import BODIES, FULL, SHARE, Admission, Busy
 
 
 def _admission(working: int = 4, in_flight: int = 8, bodies: int = 100) -> Admission:
-    return Admission(working_max=working, in_flight_max=in_flight, bodies_bytes_max=bodies)
+    return Admission(working_max=working, in_flight_max=in_flight, bodies_bytes_max=bodies, monotonic=lambda: 0.0)
 
 
 def test_p14_past_its_share_an_agent_is_turned_away_and_others_are_not() -> None:
@@ -97,3 +97,26 @@ def test_p14_no_agent_has_all_the_bytes() -> None:
         admission.enter("ada").grow(25)
     admission.enter("bob").grow(25)
     assert admission.counts.refused_bodies == 1
+
+
+def test_p14_the_time_a_request_waits_for_others_is_not_its_own() -> None:
+    now = 0.0
+    admission = Admission(working_max=8, in_flight_max=9, bodies_bytes_max=1, monotonic=lambda: now)
+    place = admission.enter("ada")
+    now += 0.05
+    place.step_aside()
+    now += 1_000
+    place.work()
+    now += 0.04
+    place.leave()
+    for _ in range(9):
+        slow = admission.enter("ada")
+        now += 0.2
+        slow.leave()
+    assert admission.working.most == 8
+    admission = Admission(working_max=20, in_flight_max=20, bodies_bytes_max=1, monotonic=lambda: now)
+    for _ in range(9):
+        slow = admission.enter("ada")
+        now += 0.2
+        slow.leave()
+    assert admission.working.most == 8

@@ -34,7 +34,7 @@ def asked(revision: Revision = Revision.R2025_11_25, method: str = "tools/call",
         McpHeaders({}),
         Client(),
         "*/*",
-        Admission(working_max=1, in_flight_max=1, bodies_bytes_max=1).enter("ada"),
+        Admission(working_max=1, in_flight_max=1, bodies_bytes_max=1, monotonic=lambda: 0.0).enter("ada"),
     )
 
 

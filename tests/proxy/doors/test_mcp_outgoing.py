@@ -39,7 +39,7 @@ def asked(message: JsonObject, revision: Revision = Revision.R2025_11_25, **head
         lines,
         Client(),
         "application/json",
-        Admission(working_max=1, in_flight_max=1, bodies_bytes_max=1).enter("ada"),
+        Admission(working_max=1, in_flight_max=1, bodies_bytes_max=1, monotonic=lambda: 0.0).enter("ada"),
     )
 
 
