@@ -2,23 +2,21 @@
 
 Rules of this module:
 * Whoever can write the database but has not the key can make no row that the gate believes.
-* The MAC covers the table's name and all values in their order, as ASCII JSON of the standard library, whose spelling
-  of strings, integers and floats does not change between versions.
+* The MAC covers the table's name and all values in their order, as ASCII JSON in the standard library's spelling of
+  strings, integers and floats, which does not change between versions (`audit.canonical.ascii_json`).
 * It does not show that a row was put back to an earlier state of itself, or deleted: the record tells that.
 """
 
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Sequence
 
+from audit.canonical import ascii_json
 from audit.chain import Head
 from proxy.store.base import Tampered
 
 type SqlValue = None | int | float | str | bytes
-
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
 class RowMacs:
@@ -29,7 +27,7 @@ class RowMacs:
 
     def mac(self, table: str, values: Sequence[SqlValue]) -> bytes:
         """The MAC of a row. Bytes must have been replaced by their fingerprint before."""
-        return self._digest(f"interlock/row/v1\n{table}\n{_encode(values)}")
+        return self._digest(b"interlock/row/v1\n%b\n%b" % (table.encode("ascii"), ascii_json(values)))
 
     def check(self, table: str, row_id: str, values: Sequence[SqlValue], mac: object) -> None:
         """Raises: Tampered."""
@@ -38,11 +36,11 @@ class RowMacs:
 
     def of_head(self, head: Head) -> bytes:
         """The MAC of the chain's end."""
-        return self._digest(f"interlock/head/v1\n{head.seq}\n{head.hash}")
+        return self._digest(f"interlock/head/v1\n{head.seq}\n{head.hash}".encode("ascii"))
 
     def of_database(self, database_id: bytes) -> bytes:
         """What proves at opening that these are the keys this database was written with."""
-        return self._digest(f"interlock/key-check/v1\n{database_id.hex()}")
+        return self._digest(f"interlock/key-check/v1\n{database_id.hex()}".encode("ascii"))
 
-    def _digest(self, message: str) -> bytes:
-        return hmac.digest(self._key, message.encode("ascii"), "sha256")
+    def _digest(self, message: bytes) -> bytes:
+        return hmac.digest(self._key, message, "sha256")

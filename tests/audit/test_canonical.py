@@ -12,7 +12,7 @@ import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audit.canonical import DEPTH_MAX, canonical
+from audit.canonical import DEPTH_MAX, ascii_json, canonical
 
 SAFE = 2**53 - 1
 
@@ -120,3 +120,24 @@ def test_a_value_that_holds_itself_is_refused_as_too_deep() -> None:
     loop.append(loop)
     with pytest.raises(ValueError, match="nested deeper"):
         canonical(loop)
+
+
+FLOATS_AT_THE_EDGES = [1e-4, 9.999e-5, 0.0, -0.0, 1e16, 9999999999999998.0, 1e21, 5e-324, 1.0, -3.5, 1764288000.123457]
+
+
+@given(st.lists(st.none() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text()))
+@example(FLOATS_AT_THE_EDGES)
+@example(["\x7f", "\x00\x1f\b\t\n\f\r\"\\/", "é\ud800", "\u2028", True, Color.RED])
+def test_a_flat_list_is_spelled_as_the_standard_library_spells_it(values: list[Any]) -> None:
+    assert ascii_json(values) == json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
+
+
+@given(st.lists(st.sampled_from(FLOATS_AT_THE_EDGES) | st.floats(1e-5, 1e17)))
+def test_numbers_where_writers_begin_to_differ_are_the_reference_librarys(values: list[float]) -> None:
+    assert canonical(values) == rfc8785.dumps(values)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_no_flat_list_holds_what_is_no_number(value: float) -> None:
+    with pytest.raises(ValueError):
+        ascii_json([1.5, value])
