@@ -46,7 +46,7 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(value)
 
 
-def ascii_json(values: Sequence[int | float | str | None]) -> bytes:
+def ascii_json(values: Sequence[object]) -> bytes:
     """A flat list as the standard library's compact ASCII JSON spells it, which does not change between versions.
 
     Raises: ValueError for NaN and infinities, TypeError for what is not JSON.

@@ -42,7 +42,7 @@ from proxy.kill_switch import KillSwitch
 from proxy.parking import Parking
 from proxy.policy_desk import PolicyDesk
 from proxy.redacting import Redacting
-from proxy.repeats import repeat_key
+from proxy.repeats import asked_once, repeat_key
 from proxy.runner import Runner
 from proxy.seen_tools import SeenTools
 from proxy.stop_files import StopFiles
@@ -179,7 +179,7 @@ class App:
 
     def _build_core(self, config: Config) -> None:
         volatile = {name: server.volatile for name, server in config.servers.items() if server.volatile}
-        repeat_key_of = functools.partial(_repeat_key, self.keys.repeat, volatile)
+        repeat_key_of = asked_once(functools.partial(_repeat_key, self.keys.repeat, volatile))
         rows = GateRows(
             teller=Teller(self.keys.commit), ids=self.ids, ticket_key=self.keys.ticket, repeat_key_of=repeat_key_of
         )

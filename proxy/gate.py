@@ -414,7 +414,7 @@ class Gate:
             snapshot=record.snapshot,
         )
         delivered = self._rows.answered(record, inspection, event.at, delivered=True)
-        undelivered = self._rows.answered(record, inspection, event.at, delivered=False)
+        undelivered = self._rows.answered(record, inspection, event.at, delivered=False, otherwise=delivered)
         if self._stopped(record) is not None:  # kept for the identical call, once work goes on
             return [Record(undelivered), Reply(answers.stopped(record.id, executed=True))]
         if inspection.outcome is Outcome.REDACT:

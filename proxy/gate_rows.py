@@ -25,6 +25,7 @@ from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, Review
 from review.ports import Change, InsertCall, InsertReview, MoveCall, MoveReview
 
 RELEASE_EXPIRES_SEC = 7 * 24 * 3600
+_DISPATCHING = frozenset({CallState.DISPATCHING})
 
 
 class Naming(Protocol):
@@ -130,12 +131,19 @@ class GateRows:
             event.decision,
             event.at,
             dispatched=record.state is CallState.DISPATCHING,
+            proposed_digest=record.proposed_digest,
         )
         return Change(rows=(InsertCall(record),), entries=(entry,))
 
     def asked(self, record: CallRecord, review: ReviewRecord, event: CallReceived, *, why: str) -> Change:
         entry = self.teller.decided(
-            record.id, event.call, record.proposed or {}, event.decision, event.at, dispatched=False
+            record.id,
+            event.call,
+            record.proposed or {},
+            event.decision,
+            event.at,
+            dispatched=False,
+            proposed_digest=record.proposed_digest,
         )
         opened = self.teller.review_opened(review, event.at, why=why)
         return Change(rows=(InsertCall(record), InsertReview(review)), entries=(entry, opened))
@@ -189,9 +197,8 @@ class GateRows:
     ) -> Change:
         """Provably no byte left us: a spent grant becomes spendable again, with its old expiry (SEMANTICS §2)."""
         entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=False, **more)
-        dispatching = frozenset({CallState.DISPATCHING})
         to = CallState.FAILED_BEFORE_SEND if review is None else CallState.WAITING
-        move = MoveCall(record.id, dispatching, to, {"updated_at": at, "failure": why, "dispatched_at": None})
+        move = MoveCall(record.id, _DISPATCHING, to, {"updated_at": at, "failure": why, "dispatched_at": None})
         if review is None:
             return Change(rows=(move,), entries=(entry,))
         unspent = MoveReview(review.id, frozenset({ReviewState.SPENT}), ReviewState.SPENDABLE, {})
@@ -244,8 +251,19 @@ class GateRows:
         entry = self.teller.simple(EntryKind.CALL_IN_DOUBT, record.id, at, **more)
         return self._from_dispatching(record, CallState.IN_DOUBT, at, entry, failure=why)
 
-    def answered(self, record: CallRecord, inspection: Inspection, at: float, *, delivered: bool) -> Change:
-        """A released or redacted outcome. A clean one that was delivered need not be kept or awaited (traps T28)."""
+    def answered(
+        self,
+        record: CallRecord,
+        inspection: Inspection,
+        at: float,
+        *,
+        delivered: bool,
+        otherwise: Change | None = None,
+    ) -> Change:
+        """A released or redacted outcome. A clean one that was delivered need not be kept or awaited (traps T28).
+
+        `otherwise` is the change for the other case of the same outcome: one entry tells of both.
+        """
         clean = not inspection.findings and not inspection.redactions
         fields: JsonObject = {"answered_at": at, "outcome_kind": inspection.outcome.value}
         if delivered:
@@ -254,9 +272,13 @@ class GateRows:
             fields["outcome"] = inspection.message
         if not clean:
             fields["inspection"] = inspection_json(inspection)
-        entry = self.teller.answered(record.id, inspection.message, inspection, at)
-        change = self._from_dispatching(record, CallState.ANSWERED, at, entry, **fields)
-        return replace(change, durable=not (clean and delivered))
+        entries = (
+            otherwise.entries
+            if otherwise is not None
+            else (self.teller.answered(record.id, inspection.message, inspection, at),)
+        )
+        move = MoveCall(record.id, _DISPATCHING, CallState.ANSWERED, {"updated_at": at, **fields})
+        return Change(rows=(move,), entries=entries, durable=not (clean and delivered))
 
     def delivered(self, record: CallRecord, state: CallState, at: float) -> Change:
         """The answer's last byte went out. No entry of its own: the outcome's entry stands already."""
@@ -269,7 +291,7 @@ class GateRows:
         opened = self.teller.review_opened(review, at, why=inspection.why)
         move = MoveCall(
             record.id,
-            frozenset({CallState.DISPATCHING}),
+            _DISPATCHING,
             CallState.QUARANTINED,
             {
                 "updated_at": at,
@@ -285,7 +307,7 @@ class GateRows:
     def _from_dispatching(
         self, record: CallRecord, to: CallState, at: float, entry: EntryDraft, **fields: object
     ) -> Change:
-        move = MoveCall(record.id, frozenset({CallState.DISPATCHING}), to, {"updated_at": at, **fields})
+        move = MoveCall(record.id, _DISPATCHING, to, {"updated_at": at, **fields})
         return Change(rows=(move,), entries=(entry,))
 
 

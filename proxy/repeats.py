@@ -8,7 +8,6 @@ Rules of this module:
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable
 from enum import StrEnum
@@ -101,4 +100,17 @@ def repeat_key(key: bytes, call: ToolCall, canonical: Callable[[object], bytes],
         call.input_responses,
         call.request_state,
     ]
-    return hmac.new(key, b"interlock repeat v1\x00" + canonical(identity), hashlib.sha256).hexdigest()
+    return hmac.digest(key, b"interlock repeat v1\x00" + canonical(identity), "sha256").hex()
+
+
+def asked_once(key_of: Callable[[ToolCall], str]) -> Callable[[ToolCall], str]:
+    """`key_of`, worked out once for a call that is asked about twice in a row: for earlier ones, then for its row."""
+    last: tuple[ToolCall | None, str] = (None, "")
+
+    def key_of_this(call: ToolCall) -> str:
+        nonlocal last
+        if last[0] is not call:
+            last = (call, key_of(call))
+        return last[1]
+
+    return key_of_this

@@ -26,16 +26,27 @@ class Teller:
         return commit(self._key, value)
 
     def decided(
-        self, call_id: str, call: ToolCall, proposed: JsonObject, decision: Decision, at: float, *, dispatched: bool
+        self,
+        call_id: str,
+        call: ToolCall,
+        proposed: JsonObject,
+        decision: Decision,
+        at: float,
+        *,
+        dispatched: bool,
+        proposed_digest: str | None = None,
     ) -> EntryDraft:
-        """The decision, and whether it is also the dispatch mark (an allowed call: one entry says both)."""
+        """The decision, and whether it is also the dispatch mark (an allowed call: one entry says both).
+
+        `proposed_digest` is the commitment to `proposed`, where it has been made already.
+        """
         body: dict[str, Any] = {
             "server": call.server,
             "tool": call.tool,
             "effect": decision.effect.value,
             "rules": list(decision.determining),
             "snapshot": decision.snapshot,
-            "proposed": self.commitment(proposed),
+            "proposed": proposed_digest if proposed_digest is not None else self.commitment(proposed),
             "dispatched": dispatched,
         }
         if call.method != "tools/call":

@@ -31,11 +31,12 @@ _STORED = strict_json.JsonLimits(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field of a record: its name, and how it is written and read."""
+    """A field of a record: its name, and how it is written and read. Values of the types `as_is` need no writing."""
 
     name: str
     write: Callable[[Any], SqlValue]
     read: Callable[[Any], Any]
+    as_is: frozenset[type] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +89,8 @@ class Table:
         return len(self.fields) + len(self.own)
 
     @cached_property
-    def writers(self) -> tuple[Callable[[Any], SqlValue], ...]:
-        return tuple(column.write for column in self.fields)
+    def writers(self) -> tuple[tuple[Callable[[Any], SqlValue], frozenset[type]], ...]:
+        return tuple((column.write, column.as_is) for column in self.fields)
 
     @cached_property
     def values_of(self) -> Callable[[Any], tuple[Any, ...]]:
@@ -110,7 +111,10 @@ class Rows:
 
     def encode(self, table: Table, record: Any, row_id: str, own: Sequence[SqlValue] = ()) -> Row:
         """The row of a record. Raises: ValueError, TypeError for a value that does not fit its column."""
-        row: Row = [write(value) for write, value in zip(table.writers, table.values_of(record), strict=True)]
+        row: Row = [
+            value if type(value) in as_is else write(value)
+            for (write, as_is), value in zip(table.writers, table.values_of(record), strict=True)
+        ]
         row += own
         for name in table.sealed:
             value = getattr(record, name)
@@ -197,11 +201,11 @@ def from_json(data: bytes) -> Any:
 
 
 def text(name: str) -> Column:
-    return Column(name, _write_text, _as_is)
+    return Column(name, _write_text, _as_is, frozenset({str, type(None)}))
 
 
 def real(name: str) -> Column:
-    return Column(name, _write_real, _as_is)
+    return Column(name, _write_real, _as_is, frozenset({type(None)}))
 
 
 def integer(name: str) -> Column:

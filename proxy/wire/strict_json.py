@@ -24,7 +24,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import lru_cache
 from itertools import accumulate
-from math import isinf
+from math import isfinite, isinf
 from typing import Any, NoReturn
 
 import orjson
@@ -126,11 +126,8 @@ def write(value: Any) -> bytes:
         data = orjson.dumps(value, default=_fragment, option=_WRITE_OPTIONS)
     except TypeError:  # integers beyond 64 bits, or something that is not JSON: the slow writer knows which
         data = _write_slowly(value, _WRITE_DEPTH_MAX).encode()
-    if b"null" in data:  # orjson writes NaN and infinities as null; the standard encoder refuses them
-        try:
-            _FINITE_CHECK.encode(value)
-        except ValueError as error:
-            raise StrictJsonError(JsonFault.NOT_FINITE, "NaN and infinities cannot be written as JSON") from error
+    if b"null" in data and not _is_finite(value):  # orjson writes NaN and infinities as null
+        raise StrictJsonError(JsonFault.NOT_FINITE, "NaN and infinities cannot be written as JSON")
     return data
 
 
@@ -320,7 +317,21 @@ def _fold(name: str) -> str:
 
 _WRITE_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _WRITE_DEPTH_MAX = 254  # orjson's own limit
-_FINITE_CHECK = json.JSONEncoder(allow_nan=False, ensure_ascii=False, check_circular=False, default=lambda _: None)
+_ALWAYS_FINITE = frozenset({str, int, bool, type(None)})
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number in what orjson wrote is NaN or infinite."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend([child for child in item.values() if type(child) not in _ALWAYS_FINITE])
+        elif isinstance(item, (list, tuple)):
+            waiting.extend([child for child in item if type(child) not in _ALWAYS_FINITE])
+        elif isinstance(item, float) and not isfinite(item):
+            return False
+    return True
 
 
 def _fragment(value: object) -> orjson.Fragment:

@@ -125,9 +125,11 @@ def test_a_value_that_holds_itself_is_refused_as_too_deep() -> None:
 FLOATS_AT_THE_EDGES = [1e-4, 9.999e-5, 0.0, -0.0, 1e16, 9999999999999998.0, 1e21, 5e-324, 1.0, -3.5, 1764288000.123457]
 
 
-@given(st.lists(st.none() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text()))
+@given(
+    st.lists(st.none() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text())
+)
 @example(FLOATS_AT_THE_EDGES)
-@example(["\x7f", "\x00\x1f\b\t\n\f\r\"\\/", "é\ud800", "\u2028", True, Color.RED])
+@example(["\x7f", '\x00\x1f\b\t\n\f\r"\\/', "é\ud800", "\u2028", True, Color.RED])
 def test_a_flat_list_is_spelled_as_the_standard_library_spells_it(values: list[Any]) -> None:
     assert ascii_json(values) == json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
 

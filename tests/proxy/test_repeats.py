@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from audit.canonical import canonical
-from policies.model import Agent, Direction
-from proxy.repeats import Repeat, repeat_key, repeat_of
+from policies.model import Agent, Direction, ToolCall
+from proxy.repeats import Repeat, asked_once, repeat_key, repeat_of
 from review.model import CallState, ReviewState
 from tests.proxy.builders import KEY, T0, key_of, parked, refund, response, rows
 
@@ -103,3 +103,16 @@ def test_the_key_is_keyed() -> None:
     assert repeat_key(b"x" * 32, refund(), canonical, refund().arguments) != repeat_key(
         KEY, refund(), canonical, refund().arguments
     )
+
+
+def test_a_key_is_worked_out_once_for_a_call_that_is_asked_about_twice_in_a_row() -> None:
+    worked_out = []
+
+    def key_of(call: ToolCall) -> str:
+        worked_out.append(call)
+        return f"key {call.arguments['amount']}"
+
+    asked = asked_once(key_of)
+    one, other, twin = refund(1), refund(2), refund(1)
+    assert [asked(call) for call in (one, one, other, one, twin)] == ["key 1", "key 1", "key 2", "key 1", "key 1"]
+    assert len(worked_out) == 4  # an equal call that is another object is asked about anew
