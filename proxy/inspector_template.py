@@ -4,6 +4,7 @@ Rules of this module:
 * One command at a time on the control socket, each with its limit in time; a template that does not answer, or whose
   answer nobody waited for, is killed and started anew with the next fork. Its workers go on.
 * After `close` nothing is started.
+* A template says when it is ready by which signs its workers look at a text; it has read nothing but its settings then.
 * The child's environment is made here and holds nothing of ours; its interpreter is isolated and imports our packages
   from where this process has them.
 """
@@ -14,11 +15,12 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from proxy import inspector_worker
-from proxy.inspector_worker import COMMAND, FORK, FORKED, KILL, READY, REFUSED, WorkerSettings
+from proxy.inspector_worker import COMMAND, FORK, FORKED, KILL, READY, REFUSED, SIGNS, WorkerSettings
+from redaction.detectors.signs import Signs
 
 START_SEC_MAX = 120.0
 FORK_SEC_MAX = 10.0
@@ -37,8 +39,14 @@ class InspectorsDown(Exception):
 class Template:
     """The process that workers are forked from."""
 
-    def __init__(self, settings: WorkerSettings, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        environment: Mapping[str, str],
+        is_ready: Callable[[Signs], None] = lambda _signs: None,
+    ) -> None:
         self._settings = settings
+        self._is_ready = is_ready
         self._environment = {**_ONE_THREAD, **environment}
         self._lock = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -107,12 +115,14 @@ class Template:
             if answer.startswith(REFUSED[: len(READY)]):
                 rest = await self._read(ours, 4096, FORK_SEC_MAX, exactly=False)
                 raise InspectorsDown((answer + rest).removeprefix(REFUSED).decode(errors="replace"))
+            asks_always, shortest_run = SIGNS.unpack(await self._read(ours, SIGNS.size, FORK_SEC_MAX))
         except OSError as error:
             await self._end()
             raise InspectorsDown("the inspectors' process ended while it started; it said where on stderr") from error
         except (InspectorsDown, asyncio.CancelledError):
             await self._kill()
             raise
+        self._is_ready(Signs(shortest_run, asks_always))
         return ours
 
     async def _read(self, control: socket.socket, count: int, limit_sec: float, *, exactly: bool = True) -> bytes:

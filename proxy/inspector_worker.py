@@ -31,12 +31,14 @@ from policies.arguments import ArgumentsInvalid, check
 from policies.model import OutputRules
 from proxy.inspector_frames import FRAME_BYTES_MAX, LENGTH, Job, answer_frame, read_frame, rules_frame, rules_of
 from proxy.wire.strict_json import JsonFault, JsonLimits, StrictJsonError, read, write
+from redaction.detectors.signs import Signs
 from redaction.embedded import AmbiguousJson, NotJson
 from redaction.model import Inspection, Outcome, Surface
 
 MEMORY_BYTES_MAX = 1024 * 1024 * 1024
 ALARM_AFTER_SEC = 1.0  # past the deadline, by which the gate has killed us if it lives
 READY, FORKED, REFUSED = b"ready", b"forked", b"refused"
+SIGNS = struct.Struct(">?q")  # after READY: whether every text is looked at, and the shortest run of digits that is
 FORK, KILL = b"F", b"K"
 COMMAND = struct.Struct(">cq")  # what to do, and to which process
 
@@ -93,18 +95,24 @@ def work(job_socket: socket.socket, inspect_job: Callable[[bytes], bytes], deadl
 
 
 def inspector(settings: WorkerSettings) -> Callable[[bytes], bytes]:
-    """Build and warm everything; what comes back answers one job's frame with one answer's frame.
+    """What answers one job's frame with one answer's frame. Raises: ValueError, as `warmed`."""
+    return warmed(settings)[0]
+
+
+def warmed(settings: WorkerSettings) -> tuple[Callable[[bytes], bytes], Signs]:
+    """Build and warm everything: what answers jobs, and the signs it goes by.
 
     Raises: ValueError, for a kind or a region that does not exist.
     """
     from redaction.detectors.base import DetectorSettings
-    from redaction.detectors.defaults import default_detectors  # imports Presidio: only here
+    from redaction.detectors.defaults import default_detectors, signs_of  # imports Presidio: only here
     from redaction.fields import FieldRuleInvalid
     from redaction.inspection import ReadyRules, inspect
     from redaction.scan import Detectors
 
     chosen = DetectorSettings(tuple(settings.entities), settings.score_min, tuple(settings.phone_regions))
-    detectors = Detectors(default_detectors(chosen), memory_key=os.urandom(32))
+    made = default_detectors(chosen)
+    detectors = Detectors(made, memory_key=os.urandom(32))
     codec = StrictCodec(settings.output_bytes_max)
 
     @lru_cache(maxsize=256)
@@ -129,7 +137,7 @@ def inspector(settings: WorkerSettings) -> Callable[[bytes], bytes]:
         return answer_frame(inspection)
 
     answer(Job(rules_frame(OutputRules()), Surface.RESULT.value, b"", {"warm": "a@b.co"}).frame())
-    return answer
+    return answer, signs_of(made)
 
 
 @lru_cache(maxsize=256)
@@ -180,14 +188,14 @@ def main(arguments: Sequence[str]) -> None:
     control = socket.socket(fileno=int(arguments[0]))
     settings = WorkerSettings(**_mapping(arguments[1]))
     try:
-        answer_job = inspector(settings)
+        answer_job, signs = warmed(settings)
     except ValueError as error:
         control.sendall(REFUSED + str(error).encode())
         return
     gc.collect()
     gc.freeze()  # what was built here is shared with every worker: the collector must not touch it
     gc.set_threshold(50_000, 20, 50)  # JSON holds no cycles: looking for them often is waste
-    control.sendall(READY)
+    control.sendall(READY + SIGNS.pack(signs.asks_always, signs.shortest_run))
     _Template(control, answer_job, settings).run()
 
 

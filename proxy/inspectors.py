@@ -7,6 +7,8 @@ Rules of this module:
   replaced at once (traps T24). A job past its deadline has its worker killed.
 * A large message is written, and a large answer read, in another thread: the loop is never held up by one output.
 * Everything is bounded: size of a message, number and bytes of jobs waiting, time waiting and at work, answers kept.
+* A small message that shows no sign of anything to find needs no worker: it is looked at here, in linear time
+  (redaction/screen.py, docs/adr/0016). Everything else, and every doubt, is a worker's.
 * Only ALLOW is remembered, by a keyed digest of exactly what was asked: an identical clean output is not sent again.
 * Nothing of the gate's environment reaches a worker: it may hold credentials, and workers read hostile data.
 """
@@ -30,9 +32,11 @@ from proxy.config import Inspection as InspectionSettings
 from proxy.inspector_frames import LENGTH, FrameTooLarge, Job, inspection_of, rules_frame
 from proxy.inspector_queue import QueueFull, WaitingJobs
 from proxy.inspector_template import InspectorsDown, Template
-from proxy.inspector_worker import MEMORY_BYTES_MAX, WorkerSettings
+from proxy.inspector_worker import MEMORY_BYTES_MAX, StrictCodec, WorkerSettings
 from proxy.tasks import spawn
+from redaction.detectors.signs import Signs
 from redaction.model import Finding, Inspection, Outcome, Surface
+from redaction.screen import Screen
 from redaction.walk import BLOB_TYPES
 
 __all__ = ["InspectorPool", "InspectorsDown"]
@@ -40,6 +44,7 @@ __all__ = ["InspectorPool", "InspectorsDown"]
 log = structlog.get_logger("interlock.inspectors")
 
 OFF_LOOP_BYTES_MIN = 256 * 1024
+SCREENED_BYTES_MAX = 16 * 1024
 REMEMBERED_MAX = 2_048
 RESTART_SEC_MAX = 5.0
 ANSWER_BYTES_EXTRA = 4 * 1024 * 1024
@@ -85,7 +90,9 @@ class InspectorPool:
             deadline_sec=settings.deadline_sec,
             memory_bytes_max=memory_bytes_max,
         )
-        self._template = Template(chosen, environment or {})
+        self._blob_types = tuple(blob_types)
+        self._screen: Screen | None = None  # until a template has said by which signs its workers go
+        self._template = Template(chosen, environment or {}, self._screen_by)
         self._idle: deque[_Worker] = deque()
         self._workers: set[_Worker] = set()
         self._waiting: WaitingJobs[_Asked] = WaitingJobs()
@@ -134,6 +141,9 @@ class InspectorPool:
         if known is not None:
             self._remembered.move_to_end(memory)
             return Inspection(Outcome.ALLOW, message, known)
+        if self._is_screened_clean(frame, message, rules, surface):
+            self._remember(memory, ())
+            return Inspection(Outcome.ALLOW, message)
         outcome = await self._ask(frame)
         if isinstance(outcome, str):
             return _held(outcome)
@@ -160,6 +170,17 @@ class InspectorPool:
     def _with_digest(self, job: Job, bytes_max: int) -> tuple[bytes, bytes]:
         frame = job.frame(bytes_max)
         return frame, blake2b(frame, key=self._memory_key, digest_size=16).digest()
+
+    def _screen_by(self, signs: Signs) -> None:
+        self._screen = Screen(signs, StrictCodec(SCREENED_BYTES_MAX), self._blob_types)
+
+    def _is_screened_clean(self, frame: bytes, message: Any, rules: OutputRules, surface: Surface) -> bool:
+        return (
+            self._screen is not None
+            and self._is_open
+            and len(frame) <= SCREENED_BYTES_MAX
+            and self._screen.shows_nothing(message, rules, surface)
+        )
 
     async def _ask(self, frame: bytes) -> bytes | str:
         if not self._is_open:

@@ -135,6 +135,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "policies.input_schema.DEPTH_MAX": "levels of a schema looked at for it",
     },
     "Inspection": {
+        "proxy.inspectors.SCREENED_BYTES_MAX": "bytes of an output that the gate looks at itself; more: a worker",
         "proxy.inspector_queue.WAITING_MAX": "outputs that wait for a worker; more: quarantined",
         "proxy.inspector_queue.WAITING_BYTES_MAX": "bytes of them; more: quarantined",
         "proxy.inspectors.REMEMBERED_MAX": "clean outputs remembered by their digest; the oldest go",

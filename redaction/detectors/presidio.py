@@ -15,10 +15,8 @@ Rules of this module:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from sys import maxsize
 from typing import Any
 
@@ -40,6 +38,16 @@ from presidio_analyzer.predefined_recognizers import (
 )
 
 from redaction.detectors.base import DEFAULT_KINDS, DetectorGaveUp, DetectorSettings, Hit, Texts
+from redaction.detectors.signs import (
+    DIGITS_MIN,
+    LONG_RUN,
+    NINO,
+    NOT_LOOKED_AT,
+    SHORTEST_INTERNATIONAL,
+    Look,
+    Signs,
+    may_be_ip,
+)
 
 DETECTOR = "presidio"
 PATTERN_SEC_MAX = 1
@@ -66,67 +74,14 @@ PRIVATE_SUFFIXES = (
 """Domains outside the public suffix list that people's addresses are under all the same (RFC 2606, RFC 6762 app. G)."""
 
 
-_DIGITS_MIN = 8  # of every kind but phone numbers that is told by its digits alone
-_SHORTEST_INTERNATIONAL = 6  # +43, +49 and +98 have numbers of four digits
 PHONE_LENIENCY = 1  # valid numbers, however grouped: Presidio's default
 _PHONE_KEYS = ("phone", "tel", "mobile", "cell", "fax", "whatsapp", "msisdn")
-_NOT_LOOKED_AT = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
-    r"|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}",
-    re.ASCII,
-)
 _ANY_DIGIT = regex.compile(r"\d")
 
-# The joined text as bytes: every digit a 0, every letter an a or A; what may stand between digits taken out.
-_BETWEEN_DIGITS = b"-xX ()[]./~+"
-_SHAPE = bytes(
-    0 if byte == 0 else ord("0") if chr(byte) in "0123456789" else ord("A") if 65 <= byte <= 90
-    else ord("a") if 97 <= byte <= 122 else ord(" ")
-    for byte in range(256)
-)  # fmt: skip
-_ONE_CASE = _SHAPE.replace(b"A", b"a")
-_ONE_KIND = _ONE_CASE.replace(b"0", b"a")
-_LONG_RUN = b"a" * 26
-_NINO = b"aa000000a"
 
-
-class _Look:
-    """What the prefilters ask of an ASCII text; computed when asked."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    @cached_property
-    def raw(self) -> bytes:
-        return self.text.encode("ascii", "replace")
-
-    @cached_property
-    def digits(self) -> bytes:
-        return self.raw.translate(_SHAPE, _BETWEEN_DIGITS)
-
-    @cached_property
-    def shape(self) -> bytes:
-        return self.raw.translate(_SHAPE)
-
-    @cached_property
-    def runs(self) -> bytes:
-        return self.raw.translate(_ONE_KIND)
-
-    @cached_property
-    def letters_and_digits(self) -> bytes:
-        return self.raw.translate(_ONE_CASE, b" ")
-
-
-def _digits(count: int) -> Callable[[_Look], bool]:
+def _digits(count: int) -> Callable[[Look], bool]:
     run = b"0" * count
     return lambda look: run in look.digits
-
-
-_TWO_NUMBERS = re.compile(r"[0-9]\.[0-9]")
-
-
-def _may_be_ip(text: str) -> bool:
-    return "::" in text or text.count(":") >= 6 or (text.count(".") >= 3 and _TWO_NUMBERS.search(text) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +92,7 @@ class _Reader:
     find: Callable[[str], Iterable[tuple[int, int, float]]]
     context: tuple[str, ...]
     score_best: float
-    needs: Callable[[_Look], bool] | None = None
+    needs: Callable[[Look], bool] | None = None
     needs_digit: bool = True
 
 
@@ -177,35 +132,19 @@ class PresidioDetector:
             raise ValueError(f"inspection.entities: Presidio has no pattern recognizer for {', '.join(unknown)}")
         self._readers = [readers[kind] for kind in dict.fromkeys(kinds)]
         self.kinds = frozenset(kinds)
-        self._shortest_run = min(_DIGITS_MIN, *map(_shortest, settings.phone_regions))
-        self._asks_always = any(reader.needs is None for reader in self._readers)
+        self.signs = Signs(
+            shortest_run=min(DIGITS_MIN, *map(_shortest, settings.phone_regions)),
+            asks_always=any(reader.needs is None for reader in self._readers),
+        )
         self._warm()
 
     def select(self, texts: Texts) -> Iterable[int]:
-        if self._asks_always:
-            return range(len(texts.texts))
-        look = _Look(texts.joined)
-        selected = set(texts.wide)
-        plus = _SHORTEST_INTERNATIONAL if "+" in texts.joined else self._shortest_run
-        shortest = b"0" * min(plus, self._shortest_run)
-        for signs, sign in (
-            (look.digits, shortest),
-            (look.shape, b"AA00"),
-            (look.runs, _LONG_RUN),
-            (look.letters_and_digits, _NINO),
-        ):
-            if sign in signs:
-                selected.update(i for i, part in enumerate(signs.split(b"\0")) if sign in part)
-        if _may_be_ip(texts.joined):
-            selected.update(i for i, text in enumerate(texts.texts) if _may_be_ip(text))
-        if "@" in texts.joined:
-            selected.update(i for i, text in enumerate(texts.texts) if "@" in text)
-        return [i for i in selected if not _NOT_LOOKED_AT.fullmatch(texts.texts[i])]
+        return self.signs.select(texts)
 
     def detect(self, text: str, context: str, *, is_number: bool) -> Sequence[Hit]:
-        if _NOT_LOOKED_AT.fullmatch(text):
+        if NOT_LOOKED_AT.fullmatch(text):
             return ()
-        look = _Look(text) if text.isascii() else None
+        look = Look(text) if text.isascii() else None
         has_digit = _ANY_DIGIT.search(text) is not None
         key = context.lower()
         hits: list[Hit] = []
@@ -271,15 +210,15 @@ def _readers(phone_regions: Sequence[str]) -> Iterator[_Reader]:
     yield _reader(_Ssn(), _digits(9))
     yield _reader(UsItinRecognizer(context=["itin", "taxpayer", "tax id", "taxid", "tax_id"]), _digits(9))
     yield _reader(UsPassportRecognizer(context=["passport", "travel document", "travel_document"]), _digits(8))
-    yield _reader(UkNinoRecognizer(), lambda look: _NINO in look.letters_and_digits)
-    yield _reader(IpRecognizer(), lambda look: _may_be_ip(look.text), needs_digit=False)
-    yield _reader(CryptoRecognizer(), lambda look: _LONG_RUN in look.runs)
+    yield _reader(UkNinoRecognizer(), lambda look: NINO in look.letters_and_digits)
+    yield _reader(IpRecognizer(), lambda look: may_be_ip(look.text), needs_digit=False)
+    yield _reader(CryptoRecognizer(), lambda look: LONG_RUN in look.runs)
     yield _phone_reader(phone_regions)
 
 
 def _reader(
     recognizer: PatternRecognizer,
-    needs: Callable[[_Look], bool] | None,
+    needs: Callable[[Look], bool] | None,
     *,
     needs_digit: bool = True,
     find: Callable[[PatternRecognizer], Callable[[str], Iterator[tuple[int, int, float]]]] | None = None,
@@ -349,11 +288,11 @@ def _phone_reader(regions: Sequence[str]) -> _Reader:
     recognizer = PhoneRecognizer(supported_regions=tuple(regions))
     shortest = min(map(_shortest, regions))
 
-    def needs(look: _Look) -> bool:
-        return b"0" * (min(shortest, _SHORTEST_INTERNATIONAL) if "+" in look.text else shortest) in look.digits
+    def needs(look: Look) -> bool:
+        return b"0" * (min(shortest, SHORTEST_INTERNATIONAL) if "+" in look.text else shortest) in look.digits
 
     def find(text: str) -> Iterator[tuple[int, int, float]]:
-        chars_min = min(shortest, _SHORTEST_INTERNATIONAL)  # most candidates in prose are short: counts, hours, years
+        chars_min = min(shortest, SHORTEST_INTERNATIONAL)  # most candidates in prose are short: counts, hours, years
         for region in recognizer.supported_regions:
             for match in phonenumbers.PhoneNumberMatcher(text, region, PHONE_LENIENCY, maxsize, chars_min):
                 yield match.start, match.end, recognizer.SCORE

@@ -20,6 +20,7 @@ from redaction.paths import normal_name
 DETECTOR = "secrets"
 BARE_VALUE = re.compile(r"[A-Za-z0-9/+]{40}")
 _BARE_CHARS = 40
+_TELLING = frozenset("_-:./=")  # most texts lack most of these, and so need not be searched for what holds them
 
 
 class SecretsDetector:
@@ -30,12 +31,16 @@ class SecretsDetector:
 
     def __init__(self, rules: Sequence[SecretRule] = SECRET_RULES) -> None:
         self._rules = [(rule, re.compile(rule.pattern)) for rule in rules]
-        self._literals = tuple(literal for rule in rules for literal in rule.literals)
+        self._literals: dict[str, list[str]] = {}  # by a character that each of them holds, "" where none is telling
+        for literal in dict.fromkeys(literal for rule in rules for literal in rule.literals):
+            sign = next((character for character in literal if character in _TELLING), "")
+            self._literals.setdefault(sign, []).append(literal)
 
     def select(self, texts: Texts) -> Iterable[int]:
         # A bare key stands alone: which key it is under is not known here, its length is.
         bare = {i for i, text in enumerate(texts.texts) if len(text) == _BARE_CHARS}
-        return texts.holding(self._literals) | bare
+        possible = [one for sign, literals in self._literals.items() if sign in texts.joined for one in literals]
+        return texts.holding(possible) | bare
 
     def detect(self, text: str, context: str, *, is_number: bool) -> Sequence[Hit]:
         if is_number:

@@ -19,6 +19,7 @@ from proxy import inspector_queue, inspectors
 from proxy.config import Inspection as Settings
 from proxy.inspector_frames import LENGTH, answer_frame, inspection_of
 from proxy.inspectors import InspectorPool, InspectorsDown
+from redaction.detectors.signs import Signs
 from redaction.model import Inspection, Outcome, Surface
 
 NO_RULES = OutputRules()
@@ -431,3 +432,20 @@ async def test_p14_a_large_message_is_written_off_the_loop(monkeypatch: pytest.M
         assert (await ask(pool, {"text": "x" * size})).outcome is Outcome.ALLOW
     assert where == [True, False]
     await pool.close()
+
+
+async def test_p08_only_what_shows_no_sign_needs_no_worker_and_only_while_the_pool_is_open() -> None:
+    asked: list[bytes] = []
+    held = framed(answer_frame(Inspection(Outcome.QUARANTINE, why="seen by a worker")))
+    pool, template = await pool_with(answering([held] * 3, asked))
+    pool._screen_by(Signs(shortest_run=7))
+    assert await ask(pool) == Inspection(Outcome.ALLOW, CLEAN)
+    assert asked == []
+    assert (await ask(pool, MAIL)).why == "seen by a worker"
+    large = {**CLEAN, "result": {"content": [{"type": "text", "text": "well " * inspectors.SCREENED_BYTES_MAX}]}}
+    assert (await ask(pool, large)).why == "seen by a worker"
+    asking = OutputRules(always_review=True)
+    assert (await pool.inspect(CLEAN, rules=asking, surface=Surface.RESULT)).why == "seen by a worker"
+    await pool.close()
+    await template.close()
+    assert (await ask(pool, {**CLEAN, "id": 2})).outcome is Outcome.QUARANTINE
