@@ -284,7 +284,7 @@ class App:
             inventory=SeenTools(self.inventory),
             redactor=Redacting(self.judging, self.inspectors),
             switch=self.kill_switch,
-            settings=InboxSettings(undo_sec={str(tier): sec for tier, sec in self.config.reviewing.undo_sec.items()}),
+            settings=_inbox_settings(self.config),
         )
         self.inbox = Inbox(desk)
         await self.inbox.load()
@@ -361,6 +361,13 @@ def _groups(config: Config) -> Mapping[str, tuple[str, ...]]:
     if config.anonymous.enabled:
         groups[config.anonymous.name] = tuple(config.anonymous.groups)
     return groups
+
+
+def _inbox_settings(config: Config) -> InboxSettings:
+    reviewing = config.reviewing
+    return InboxSettings(
+        undo_sec={str(tier): sec for tier, sec in reviewing.undo_sec.items()}, escalation_default=reviewing.escalate_to
+    )
 
 
 def _repeat_key(key: bytes, volatile: Mapping[str, Mapping[str, list[str]]], call: ToolCall) -> str:

@@ -31,6 +31,7 @@ from pydantic_core import PydanticCustomError
 MIB = 1024 * 1024
 SERVER_NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # stands in URLs and in the patterns `server/tool` and `server.tool`
 AGENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$"
+TEAM_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 type Seconds = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
 type Count = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -234,6 +235,8 @@ class Reviewing(Part):
 
     undo_sec: dict[Tier, Annotated[int, Field(ge=0, le=3600)]] = Field(default_factory=_usual_undo)
     """Tier -> how long an approved call is held, so that the approval can be taken back; 0 for a tier not named."""
+    escalate_to: Annotated[str, Field(pattern=TEAM_NAME)] | None = None
+    """Team that is asked when a question is escalated and its rules name none; without it, the admins."""
 
 
 class Inspection(Part):

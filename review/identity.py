@@ -85,6 +85,7 @@ class Accounts:
         self.settings = settings or LoginSettings()
         self._hashing = asyncio.Semaphore(self.settings.hashes_at_once)
         self._sessions = asyncio.Lock()  # a touch must not write back a session that was just ended
+        self._accounts_changing = asyncio.Lock()  # what is written back is what was read, with one change
         self._by_account = Throttle(
             free_tries=self.settings.account_free_tries, wait_sec_max=self.settings.wait_sec_max
         )
@@ -118,8 +119,7 @@ class Accounts:
         self._by_account.forgive(name[:64])
         self._by_source.forgive(source)
         if self._passwords.is_outdated(known):
-            renewed = replace(account, password_hash=await self._hashed(password))
-            await self._logins.put_account(renewed, self._changed(name, renewed, "hash_renewed"))
+            await self._renew_hash(account, await self._hashed(password))
         return await self._begin(account, login, source)
 
     async def use_link(self, token: str, password: str, *, source: str, login: str = "link") -> LoggedIn:
@@ -209,23 +209,24 @@ class Accounts:
         Raises: AccountUnfit, StoreDown.
         """
         _check_account(name, roles, teams, owns_agents)
-        now, before = self._clock(), await self._logins.account(name)
-        if is_new and before is not None:
-            raise AccountUnfit(f"There is an account {name!r} already: change it in the list.")
-        if before is not None and (disabled or "admin" not in roles):
-            await self._check_another_admin(name)
-        account = Account(
-            name=name,
-            password_hash=before.password_hash if before is not None else None,
-            roles=tuple(sorted(set(roles))),
-            teams=tuple(sorted(set(teams))),
-            owns_agents=tuple(sorted(set(owns_agents))),
-            disabled=disabled,
-            created_at=before.created_at if before is not None else now,
-            sessions_from=now if disabled or before is None else before.sessions_from,
-        )
-        await self._logins.put_account(account, self._changed(by, account, "made" if before is None else "changed"))
-        return account
+        async with self._accounts_changing:
+            now, before = self._clock(), await self._logins.account(name)
+            if is_new and before is not None:
+                raise AccountUnfit(f"There is an account {name!r} already: change it in the list.")
+            if before is not None and (disabled or "admin" not in roles):
+                await self._check_another_admin(name)
+            account = Account(
+                name=name,
+                password_hash=before.password_hash if before is not None else None,
+                roles=tuple(sorted(set(roles))),
+                teams=tuple(sorted(set(teams))),
+                owns_agents=tuple(sorted(set(owns_agents))),
+                disabled=disabled,
+                created_at=before.created_at if before is not None else now,
+                sessions_from=now if disabled or before is None else before.sessions_from,
+            )
+            await self._logins.put_account(account, self._changed(by, account, "made" if before is None else "changed"))
+            return account
 
     async def change_password(self, logged_in: LoggedIn, old: str, new: str, *, source: str) -> LoggedIn:
         """Set a new password; every session but the one this returns ends.
@@ -274,11 +275,22 @@ class Accounts:
     def _is_alive(self, session: LoginSession, now: float) -> bool:
         return now < session.expires_at and now - session.last_seen_at < self.settings.session_idle_sec
 
+    async def _renew_hash(self, account: Account, hashed: str) -> None:
+        """The same password under today's parameters, unless the account has changed since it was looked at."""
+        async with self._accounts_changing:
+            if await self._logins.account(account.name) == account:
+                renewed = replace(account, password_hash=hashed)
+                await self._logins.put_account(renewed, self._changed(account.name, renewed, "hash_renewed"))
+
     async def _with_password(self, account: Account, password: str, *, by: str) -> Account:
+        """Raises: LoginRefused when the account has changed since it was looked at: it may have been disabled."""
         hashed = await self._hashed(password)
-        changed = replace(account, password_hash=hashed, sessions_from=self._clock())
-        await self._logins.put_account(changed, self._changed(by, changed, "password_set"))
-        return changed
+        async with self._accounts_changing:
+            if await self._logins.account(account.name) != account:
+                raise LoginRefused("The account was changed at the same moment. Try again.")
+            changed = replace(account, password_hash=hashed, sessions_from=self._clock())
+            await self._logins.put_account(changed, self._changed(by, changed, "password_set"))
+            return changed
 
     async def _verified(self, password: str, known: str | None) -> bool:
         async with self._hashing:

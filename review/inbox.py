@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policies.model import JsonObject, Risk
+from policies.model import Direction, JsonObject, Risk
 from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, stops, votes
 from review.binding import binding_of
 from review.board import Beside, Board, Choices, Counts, QueueName, QueuePage, Sought
@@ -67,17 +67,20 @@ class Shown:
     digest: str | None
     cannot_decide: str | None
     cannot_object: str | None
+    escalates_to: str | None  # whom escalating would ask now; None where there is nobody further, or nothing to ask
 
 
 @dataclass(frozen=True, slots=True)
 class Background:
     """What helps to decide and is not the call itself: the like cases, and what the agent's session did last.
 
-    `session` is newest first and holds the call itself; it is empty where the agent has no session.
+    `session` is newest first and holds the call itself; it is empty where the agent has no session. `question` is what
+    the tool asked, where the call is the agent's answer to it and no other question of the kind is open in the session.
     """
 
     precedents: Precedents
     session: tuple[CallRecord, ...]
+    question: CallRecord | None = None
 
 
 class Inbox:
@@ -164,13 +167,19 @@ class Inbox:
             digest=binding_of(review, call) if review is not None else None,
             cannot_decide=_why_not_decide(reviewer, review, call, given),
             cannot_object=_why_not_object(reviewer, review),
+            escalates_to=self._escalates_to(review),
         )
+
+    def _escalates_to(self, review: ReviewRecord | None) -> str | None:
+        if review is None or review.state not in states_allowing(ReviewEvent.ESCALATED):
+            return None
+        return votes.next_stage(review, self._desk.settings.escalation_default)
 
     async def background(self, shown: Shown) -> Background:
         """For the call's page; acts do not need it. Raises: StoreDown."""
         call, records = shown.call, self._desk.records
         last = await records.session_calls(call.agent, call.session, limit=SESSION_CALLS) if call.session else ()
-        return Background(await precedents_of(self._desk, call), tuple(last))
+        return Background(await precedents_of(self._desk, call), tuple(last), _question(call, last))
 
     async def claim(self, review_id: str, reviewer: Reviewer, seen: Seen) -> Acted:
         return await claims.claim(self._desk, review_id, reviewer, seen)
@@ -272,6 +281,18 @@ def _urgency(item: Listed) -> tuple[float, int, float]:
 def _undoable(open_now: Sequence[Listed], recent: Sequence[Listed]) -> tuple[Listed, ...]:
     both = {item.review.id: item for item in (*open_now, *recent)}
     return tuple(item for item in both.values() if item.review.state in _UNDOABLE)
+
+
+def _question(call: CallRecord, session: Sequence[CallRecord]) -> CallRecord | None:
+    """Which of several open questions an answer is for is not known here: rather none is shown than a wrong one."""
+    if call.direction != Direction.AGENT_ANSWER:
+        return None
+    asked = [
+        one
+        for one in session
+        if (one.direction, one.method, one.state) == (Direction.TOOL_TO_AGENT, call.method, CallState.DISPATCHING)
+    ]
+    return asked[0] if len(asked) == 1 else None
 
 
 def _why_not_decide(

@@ -204,6 +204,7 @@ def shown_data(shown: Shown, waiting: Waiting) -> JsonObject:
         "needed": shown.tally.wanted if shown.tally is not None else 0,
         "cannot_decide": shown.cannot_decide,
         "cannot_object": shown.cannot_object,
+        "escalates_to": shown.escalates_to,
         "definition": tool_data(shown.definition) if shown.definition is not None else None,
         "agent_waiting_since": waiting.since(shown.call.id),
         "agent_waits_until": waiting.until(shown.call.id),
@@ -302,4 +303,5 @@ def background_data(background: Background) -> JsonObject:
             }
             for call in background.session
         ],
+        "question": call_data(background.question) if background.question is not None else None,
     }

@@ -215,12 +215,17 @@ def back_to(path: str, did: str = "") -> Response:
     return RedirectResponse(f"{path}?did={did}" if did else path, HTTPStatus.SEE_OTHER)
 
 
+def _address(request: Request) -> str:
+    """The page with its filter, so that a link to a queue leads there also after logging in."""
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+
 def _ask_to_log_in(console: Console, request: Request) -> Response:
     if wants_json(request):
         data = error_data("not_logged_in", "Log in first.")
         return json_answer(data, HTTPStatus.UNAUTHORIZED)
     if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
-        return Response(console.renderer.page("bounce.html", {"to": request.url.path}), media_type="text/html")
+        return Response(console.renderer.page("bounce.html", {"to": _address(request)}), media_type="text/html")
     # An act is lost with its session; its page, one level up, is where it can be done again.
-    next_path = request.url.path if request.method == "GET" else request.url.path.rpartition("/")[0] or "/"
+    next_path = _address(request) if request.method == "GET" else request.url.path.rpartition("/")[0] or "/"
     return RedirectResponse(f"/login?next={quote(next_path)}", HTTPStatus.SEE_OTHER)

@@ -163,12 +163,15 @@ class MemoryRecords:
     # review.ports.Logins
 
     async def account(self, name: str) -> Account | None:
+        await asyncio.sleep(0)
         return self.accounts_by_name.get(name)
 
     async def accounts(self) -> Sequence[Account]:
+        await asyncio.sleep(0)
         return tuple(self.accounts_by_name[name] for name in sorted(self.accounts_by_name))
 
     async def put_account(self, account: Account, entry: EntryDraft) -> None:
+        await asyncio.sleep(0)
         self.accounts_by_name[account.name] = account
         self.entries.append(entry)
 

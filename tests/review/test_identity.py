@@ -318,6 +318,35 @@ async def test_the_last_admin_can_not_be_locked_out(desk: Desk) -> None:
             await desk.accounts.put("anna", by="anna", **change)  # type: ignore[arg-type]
 
 
+async def test_two_admins_who_remove_each_other_at_once_leave_one(desk: Desk) -> None:
+    for name in ("anna", "bert"):
+        await desk.accounts.put(name, roles=["admin"], by="gate")
+    removals = (
+        desk.accounts.put("bert", roles=["admin"], disabled=True, by="anna"),
+        desk.accounts.put("anna", roles=["reviewer"], by="bert"),
+    )
+    results = await asyncio.gather(*removals, return_exceptions=True)
+    assert [type(result) for result in results if isinstance(result, Exception)] == [AccountUnfit]
+    admins = [one.name for one in await desk.accounts.accounts() if "admin" in one.roles and not one.disabled]
+    assert len(admins) == 1
+
+
+async def test_an_account_disabled_while_its_password_is_set_stays_disabled(desk: Desk) -> None:
+    here = await desk.with_anna()
+    await desk.accounts.put("root", roles=["admin"], by="gate")
+    hashed = desk.accounts._hashed
+
+    async def meanwhile(password: str) -> str:
+        await desk.accounts.put("anna", roles=["admin"], disabled=True, by="root")
+        return await hashed(password)
+
+    desk.accounts._hashed = meanwhile  # type: ignore[method-assign]
+    with pytest.raises(LoginRefused, match="at the same moment"):
+        await desk.accounts.change_password(here, PASSWORD, f"{PASSWORD} new", source="s")
+    kept = {one.name: one for one in await desk.accounts.accounts()}["anna"]
+    assert kept.disabled
+
+
 async def test_there_is_no_link_for_nobody(desk: Desk) -> None:
     with pytest.raises(AccountUnfit, match="no account"):
         await desk.accounts.link("nobody", by="gate")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policies.model import Approval
-from review.model import CallRecord
+from review.model import CallRecord, CallState
 from review.precedents import LATEST, Precedents, shape_of, was_approved
 from tests.review.builders import World, person, question, refund
 
@@ -100,6 +100,20 @@ async def test_the_sessions_last_calls_come_newest_first_and_of_no_other_session
     shown = await world.inbox.show("c-now", person("anna"))
     found = (await world.inbox.background(shown)).session
     assert [call.id for call in found] == ["c-now", *(f"c-{number}" for number in range(11, 2, -1))]
+
+
+async def test_an_answer_is_shown_with_the_one_open_question_it_can_be_for(world: World) -> None:
+    asked: dict[str, Any] = {"session": "s-1", "method": "elicitation/create", "review_id": None}
+    sent = {**asked, "direction": "tool_to_agent", "state": CallState.DISPATCHING}
+    world.records.calls["q-0"] = refund(id="q-0", **{**sent, "state": CallState.ANSWERED})
+    world.records.calls["q-1"] = refund(id="q-1", **sent)
+    world.park(refund(id="c-now", **{**asked, "review_id": "r-1"}, direction="agent_answer"))
+    shown = await world.inbox.show("c-now", person("anna"))
+    found = (await world.inbox.background(shown)).question
+    assert found is not None
+    assert found.id == "q-1"
+    world.records.calls["q-2"] = refund(id="q-2", **sent)
+    assert (await world.inbox.background(shown)).question is None  # it may be either
 
 
 async def test_without_a_session_there_is_no_timeline(world: World) -> None:

@@ -305,6 +305,27 @@ async def test_no_other_state_can_be_taken_back(world: World, state: ReviewState
         await world.inbox.undo("r-1", person("anna"), world.seen())
 
 
+async def test_it_is_told_whom_escalating_would_ask(world: World) -> None:
+    async def told() -> str | None:
+        return (await world.inbox.show("c-1", person("bob"))).escalates_to
+
+    world.park(approval=replace(FINANCE, escalate_to="leads"))
+    assert await told() == "leads"
+    await world.inbox.escalate("r-1", person("bob"), world.seen())
+    assert await told() == "admins"
+    await world.inbox.escalate("r-1", person("bob"), world.seen())
+    assert await told() is None
+    world.park(state=ReviewState.REJECTED)
+    assert await told() is None
+
+
+async def test_where_no_rule_names_a_team_the_default_one_is_asked_first(world: World) -> None:
+    desk = replace(world.desk, settings=InboxSettings(escalation_default="night-watch"))
+    world.park()
+    await Inbox(desk).escalate("r-1", person("bob"), world.seen())
+    assert world.review.escalated_to == "night-watch"
+
+
 async def test_escalating_lets_others_answer_and_changes_nothing_an_approval_binds(world: World) -> None:
     before = world.park(approval=replace(TWO, escalate_to="leads"))
     await world.inbox.approve("r-1", person("anna"), world.seen())

@@ -24,6 +24,8 @@ PAGES: Mapping[str, frozenset[str]] = {
             "entries",
             "definition",
             "agent_waits_until",
+            "question",
+            "escalates_to",
             "precedents",
             "session",
         }

@@ -4,7 +4,7 @@ import pytest
 
 from review.console.pages.login import own_path
 from review.console.settings import ConsoleSettings
-from tests.review.console.builders import PASSWORD, SAME, House
+from tests.review.console.builders import PASSWORD, SAME, House, hidden_fields
 
 
 async def _link(house: House, name: str = "anna") -> str:
@@ -101,6 +101,25 @@ def test_a04_after_login_one_goes_only_to_our_own_paths(house: House, path: str)
     assert own_path(path) == "/"
     form = {"name": "anna", "password": PASSWORD, "next": path}
     assert house.browser().client.post("/login", data=form, headers=SAME).headers["location"] == "/"
+
+
+@pytest.mark.parametrize("link", ["/c/c-1", "/?queue=mine&text=refund+of+%C3%BC&after=1~2"])
+def test_a_link_from_outside_leads_where_it_points_also_after_logging_in(house: House, link: str) -> None:
+    house.world.park()
+    browser = house.browser()
+    asked = browser.get(link)
+    assert asked.status_code == 303
+    page = browser.get(asked.headers["location"])
+    next_path = hidden_fields(page.text)["next"]
+    form = {"name": "anna", "password": PASSWORD, "next": next_path}
+    came_in = browser.client.post("/login", data=form, headers=SAME)
+    assert (came_in.status_code, came_in.headers["location"]) == (303, link)
+    assert browser.get(came_in.headers["location"]).status_code == 200
+
+
+def test_a_link_from_another_site_is_bounced_with_its_filter(house: House) -> None:
+    page = house.browser().get("/?queue=mine&risk=high", **{"sec-fetch-site": "cross-site"})
+    assert "/?queue=mine&amp;risk=high" in page.text
 
 
 def test_logging_out_ends_the_session_and_the_cookie(house: House) -> None:
