@@ -14,7 +14,7 @@ from policies.model import JsonObject
 from proxy.exchange import Answer, AnswerKind
 from redaction.model import Inspection, Outcome
 from review.doubts import Found, found_of
-from review.model import CallRecord, CallState, ReviewRecord
+from review.model import CallRecord, CallState, ReviewRecord, ReviewState
 
 RETRY_AFTER_SEC = 30
 
@@ -233,6 +233,8 @@ def changes_told(record: CallRecord) -> dict[str, Any]:
 def what_became(record: CallRecord, review: ReviewRecord | None) -> Answer:
     """For the ticket of a call that is over: never "not executed" of one that was, or may have been."""
     match record.state:
+        case CallState.WAITING | CallState.CLOSED if review is not None and review.state is ReviewState.STOPPED:
+            return stopped(record.id, executed=False)
         case CallState.WAITING | CallState.CLOSED if review is not None:
             return expired(record.id, review.state.value)
         case CallState.ANSWERED | CallState.RELEASED:

@@ -72,6 +72,7 @@ TURNS: dict[Stage, tuple[type, ...]] = {
 type StopOver = Callable[[str, str], Stop | None]
 """What covers this agent at this server at this moment (`proxy/stopped.py`)."""
 
+_NEVER_SENT = (CallState.WAITING, CallState.CLOSED)
 _STOPPABLE = states_allowing(ReviewEvent.STOPPED)
 _ACTING = frozenset({"write", "delete"})  # beside one of these `read` does not make a call one that may be repeated
 
@@ -184,7 +185,7 @@ class Gate:
     def _repeated(self, event: CallRepeated) -> list[Command]:
         record, review = self._keep(event.record), event.review
         self._call, self._review = event.call, review
-        if record.state is not CallState.WAITING and self._stopped(record) is not None:
+        if record.state not in _NEVER_SENT and self._stopped(record) is not None:
             return self._finish(answers.stopped_now(record.id))
         match repeat_of(
             record,

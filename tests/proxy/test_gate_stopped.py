@@ -151,6 +151,15 @@ def test_p08_no_earlier_outcome_is_given_out_while_a_stop_stands(state: CallStat
     assert answer_of(commands).response is None
 
 
+@pytest.mark.parametrize("is_lifted", [False, True])
+def test_a_ticket_of_a_question_that_a_stop_has_ended_says_that_nothing_was_executed(is_lifted: bool) -> None:
+    _, record, review = held(Stopped())
+    over, closed = replace(review, state=ReviewState.STOPPED), replace(record, state=CallState.CLOSED)
+    the_gate = gate(rows(), stopped=Stopped() if is_lifted else stop_all())
+    commands = the_gate.handle(CallRepeated(refund(), closed, over, T0 + 1))
+    assert (answer_of(commands).kind, answer_of(commands).meta["executed"]) == (AnswerKind.STOPPED, False)
+
+
 def test_a_repeat_of_a_call_that_waits_attaches_and_meets_the_stop_at_its_first_look() -> None:
     _, record, review = held(Stopped())
     the_gate = gate(rows(), stopped=stop_all())
