@@ -232,12 +232,14 @@ class App:
             tls=_tls("agents_listener", config.agents_listener),
             limits=limits,
             answer_holds=self._answer_holds,
+            is_behind_proxies=bool(config.agents_listener.trusted_proxies),
         )
         self.reviewers_server = Server(
             await self._console(),
             sockets=[reviewers_socket],
             tls=_tls("reviewers_listener", config.reviewers_listener),
             limits=limits,
+            is_behind_proxies=bool(config.reviewers_listener.trusted_proxies),
         )
         await self.agents_server.start()
         await self.reviewers_server.start()

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from proxy.wire.http_response import PARSER_FAULTS
+from proxy.wire.peers import PeerHasMany, PeerPlaces
 
 LEFT_EXTENSION: Final = "interlock.left"
 """The ASGI extension under which a scope carries the event that is set when the client has gone."""
@@ -102,9 +103,11 @@ class GateProtocol(HttpToolsProtocol):
         *,
         limits: ServerLimits,
         on_lost: Callable[[], None],
+        peers: PeerPlaces | None = None,
     ) -> None:
         super().__init__(config, server_state, {})
-        self._limits = limits
+        self._limits, self._peers = limits, peers or PeerPlaces(limits.connections_max, is_behind_proxies=False)
+        self._peer: str | None = None  # counted among the connections of its address
         self._on_lost = on_lost
         self._left = asyncio.Event()
         self._requests = 0
@@ -125,13 +128,22 @@ class GateProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections_max:
+        if len(self.connections) > self._limits.connections_max or not self._has_place():
             self._refuse(HttpFault.TOO_MANY_CONNECTIONS)
         else:
             self._await_input(HttpFault.HEAD_TOO_SLOW)
 
+    def _has_place(self) -> bool:
+        try:
+            self._peer = self._peers.take(self.client[0] if self.client is not None else None)
+        except PeerHasMany:
+            return False
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._left.set()
+        self._peers.give(self._peer)
+        self._peer = None
         self._await_input(None)
         self._watch_writes(None)
         if self._linger_timer is not None:

@@ -24,6 +24,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from proxy.wire.http_protocol import GateProtocol, ServerLimits
+from proxy.wire.peers import PeerPlaces
 
 log = structlog.get_logger("interlock.http")
 
@@ -51,10 +52,12 @@ class Server:
         tls: ssl.SSLContext | None = None,
         limits: ServerLimits | None = None,
         answer_holds: Callable[[], Awaitable[None]] | None = None,
+        is_behind_proxies: bool = False,
     ) -> None:
         self._host, self._port, self._sockets, self._tls = host, port, sockets, tls
         self._limits = limits or ServerLimits()
         self._answer_holds = answer_holds
+        self._peers = PeerPlaces(self._limits.connections_max, is_behind_proxies=is_behind_proxies)
         self._app = app
         self._config = _config(self._serve_request, self._limits)
         self._state = ServerState()
@@ -119,7 +122,9 @@ class Server:
                 raise  # not ours: whoever cancels a request otherwise is to see it logged
 
     def _connection(self) -> GateProtocol:
-        return GateProtocol(self._config, self._state, limits=self._limits, on_lost=self._connection_lost)
+        return GateProtocol(
+            self._config, self._state, limits=self._limits, on_lost=self._connection_lost, peers=self._peers
+        )
 
     def _connection_lost(self) -> None:
         if not self._state.connections:

@@ -114,9 +114,9 @@ def test_p14_the_time_a_request_waits_for_others_is_not_its_own() -> None:
         now += 0.2
         slow.leave()
     assert admission.working.most == 8
-    admission = Admission(working_max=20, in_flight_max=20, bodies_bytes_max=1, monotonic=lambda: now)
+    admission = Admission(working_max=40, in_flight_max=40, bodies_bytes_max=1, monotonic=lambda: now)
     for _ in range(9):
         slow = admission.enter("ada")
         now += 0.2
         slow.leave()
-    assert admission.working.most == 8
+    assert admission.working.most == 16

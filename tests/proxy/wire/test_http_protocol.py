@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from proxy.wire.http_protocol import GateProtocol, HttpFault, ServerLimits, left
 from proxy.wire.http_server import Server
+from proxy.wire.peers import PeerPlaces
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
 LIMITS = ServerLimits(head_sec_max=1000, body_sec_max=1000, send_sec_max=1000)
@@ -28,9 +29,10 @@ class Transport(asyncio.Transport):
     unsent: int = 0
     ended: list[str] = field(default_factory=list)
     is_tls: bool = False
+    peer: str = ""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
+        return (self.peer, 50_000) if name == "peername" and self.peer else default
 
     def write(self, data: Any) -> None:
         self.written += data
@@ -100,7 +102,13 @@ class Loop:
 
 
 async def connect(
-    limits: ServerLimits = LIMITS, *, app: Any = None, is_tls: bool = False, others: int = 0
+    limits: ServerLimits = LIMITS,
+    *,
+    app: Any = None,
+    is_tls: bool = False,
+    others: int = 0,
+    peers: PeerPlaces | None = None,
+    peer: str = "",
 ) -> Connection:
     scopes: list[Any] = []
 
@@ -111,10 +119,10 @@ async def connect(
     state = ServerState()
     state.connections |= {object() for _ in range(others)}  # type: ignore[misc] # only counted
     config = Server(app or hold, limits=limits)._config
-    protocol = GateProtocol(config, state, limits=limits, on_lost=lambda: None)
+    protocol = GateProtocol(config, state, limits=limits, on_lost=lambda: None, peers=peers)
     loop = Loop()
     protocol.loop = loop  # type: ignore[assignment] # only its timers and tasks are used
-    transport = Transport(is_tls=is_tls)
+    transport = Transport(is_tls=is_tls, peer=peer)
     protocol.connection_made(transport)
     return Connection(protocol, transport, scopes, loop.timers)
 
@@ -352,3 +360,14 @@ def test_every_fault_says_in_one_sentence_what_to_do(fault: HttpFault) -> None:
     assert fault.text.isascii()
     assert fault.text.endswith(".")
     assert len(fault.text) < 120
+
+
+async def test_p14_one_address_never_has_all_the_connections() -> None:
+    peers = PeerPlaces(4, is_behind_proxies=False)
+    own = [await connect(peers=peers, peer="192.0.2.1") for _ in range(4)]
+    other = await connect(peers=peers, peer="192.0.2.2")
+    assert [one.transport.written[:13] for one in (*own, other)] == [b"", b"", b"", b"HTTP/1.1 503 ", b""]
+    for one in (own[3], own[0]):
+        one.protocol.connection_lost(None)
+    again = [await connect(peers=peers, peer="192.0.2.1") for _ in range(2)]
+    assert [one.transport.written[:13] for one in again] == [b"HTTP/1.1 503 ", b""][::-1]
