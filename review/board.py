@@ -156,7 +156,7 @@ class Board:
                         self._rows.pop(review_id, None)
                         self._marked.discard(review_id)
                 case MoveCall(call_id, _, CallState.IN_DOUBT, fields):
-                    self._doubts[call_id] = float(fields["updated_at"])
+                    self._doubts[call_id] = float(fields.get("updated_at", 0.0))
                 case MoveCall(call_id, expect) if CallState.IN_DOUBT in expect:
                     self._doubts.pop(call_id, None)
                 case _:

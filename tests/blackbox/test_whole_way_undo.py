@@ -37,13 +37,21 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         tools.close()
 
 
+async def standing(house: House) -> tuple[int, int]:
+    """How many wait for people, and how many are approved and not yet sent."""
+    counts = await house.reviewer.api("GET", "/counts")
+    return counts["waiting"]["count"], counts["undoable"]["count"]
+
+
 async def test_p04_an_approval_taken_back_within_the_window_sends_nothing(house: House) -> None:
     async with parked(house.url("shop"), "pay_much", amount=1) as wire:
         row = await house.reviewer.waiting("pay_much", amount=1)
         approved = await house.reviewer.approve(row)
         assert approved["state"] == "approved"
         assert approved["undo_until"] > time.time() + 500
+        assert await standing(house) == (0, 1)
         assert (await house.reviewer.act("undo", row))["state"] == "parked"
+        assert await standing(house) == (1, 0)
         shown = await house.reviewer.show(row)
         assert (shown["agree"], [vote["verdict"] for vote in shown["votes"]]) == (0, ["undo"])
         await house.reviewer.act("reject", row)
