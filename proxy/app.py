@@ -125,6 +125,7 @@ class App:
             raise ConfigError(f"outputs could not be inspected: {down}") from down
         self._closing.push_async_callback(self.inspectors.close)
         await self._listen(config)
+        self._tick(self._load_inbox(), "inbox")
         self._tick(self._expire(), "expiry")
         self._tick(self._doubt(), "doubt")
         self._tick(self._stops(), "stops")
@@ -289,7 +290,6 @@ class App:
             settings=_inbox_settings(self.config),
         )
         self.inbox = Inbox(desk)
-        await self.inbox.load()
         return console.build(
             inbox=self.inbox,
             accounts=self.accounts,
@@ -313,6 +313,13 @@ class App:
 
     def _tick(self, work: object, name: str) -> None:
         self._ticking.append(spawn(work, name=name))  # type: ignore[arg-type]
+
+    async def _load_inbox(self) -> None:
+        """Beside serving: agents need not wait for it, and the first reviewer seldom has to."""
+        try:
+            await self.inbox.load()
+        except StoreDown as down:
+            log.error("inbox_not_loaded", why=str(down))  # it is read when somebody looks
 
     async def _expire(self) -> None:
         """A held call goes when its undo window passes, not at the next tick: the rest ends at what is due first."""
