@@ -39,6 +39,7 @@ from proxy.inspectors import InspectorPool
 from proxy.judging import Judging
 from proxy.keys import Keys
 from proxy.kill_switch import KillSwitch
+from proxy.ledger import StoredLedger
 from proxy.parking import Parking
 from proxy.policy_desk import PolicyDesk
 from proxy.redacting import Redacting
@@ -295,6 +296,7 @@ class App:
             accounts=self.accounts,
             waiting=self.parking,
             live=self.pages,
+            ledger=StoredLedger(self.store),
             read_json=strict_json.read,
             clock=self.clock,
             ready=self._why_not_ready,

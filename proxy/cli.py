@@ -263,6 +263,37 @@ def status(
 
 
 @cli.command()
+def tail(
+    agent: Annotated[list[str] | None, typer.Option(help="Only calls of this agent; may be repeated.")] = None,
+    server: Annotated[list[str] | None, typer.Option(help="Only calls of this server; may be repeated.")] = None,
+    decision: Annotated[
+        list[str] | None, typer.Option(help="Only allow, deny, ask, redact or quarantine; may be repeated.")
+    ] = None,
+    since: Annotated[str, typer.Option(help="From so long ago on (10m, 2h, 1d), or from a time.")] = "",
+    last: Annotated[int, typer.Option(min=0, max=100_000, help="Begin with so many entries.")] = 10,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on as more is written.")] = True,
+    noted: Annotated[bool, typer.Option("--noted", help="Also pings, lists and the like.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    url: UrlOption = REVIEW_URL,
+) -> None:
+    """Watch what agents do and what becomes of it, live, as a logged-in reviewer."""
+    import time
+
+    from proxy.tail import SinceUnread, Wanted, run, since_of
+    from proxy.tail_lines import DECISIONS, Filter
+
+    if unknown := set(decision or ()) - set(DECISIONS):
+        fail(f"--decision {min(unknown)!r}: one of {', '.join(DECISIONS)}", 2)
+    try:
+        start = since_of(since, time.time()) if since else None  # noqa: TID251 - a terminal's own clock
+    except SinceUnread as problem:
+        fail(str(problem), 2)
+    wanted = Filter(frozenset(agent or ()), frozenset(server or ()), frozenset(decision or ()), noted)
+    watch = Wanted(wanted, start, last, follow, as_json=json, color=wants_color())
+    raise typer.Exit(run(url, watch))
+
+
+@cli.command()
 def login(
     name: Annotated[str, typer.Argument(help="Your account.")],
     url: UrlOption = REVIEW_URL,

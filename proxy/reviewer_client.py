@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,6 +18,7 @@ from policies.model import JsonObject
 from proxy.wire import strict_json
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
+STREAM_BYTES = 64 * 1024
 TIMEOUT_SEC = 30
 HEALTH_SEC = 3
 
@@ -88,6 +90,26 @@ class ReviewerClient:
         finally:
             connection.close()
 
+    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
+        """The pieces of an endless answer as they come, until the gate ends it. Raises: Refused, Unreachable."""
+        connection = self._connection()
+        try:
+            connection.request("GET", f"/api/v1{path}", headers={**self._headers(), **headers})
+            response = connection.getresponse()
+            if response.headers.get_content_type() != "text/event-stream":
+                _read(response.status, response.read(ANSWER_BYTES_MAX + 1))
+                raise Unreachable(f"what answers at {self.url} is no gate that streams its record")
+            while piece := response.read1(STREAM_BYTES):
+                yield piece
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"no reviewers' listener answers at {self.url}: {error}") from error
+        finally:
+            connection.close()
+
+    def _headers(self) -> dict[str, str]:
+        authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return {"Accept": "application/json"} | authorization
+
     def _begin(self, path: str, body: JsonObject) -> JsonObject:
         answer = self._ask("POST", path, body)
         self.token = answer["token"]
@@ -106,9 +128,7 @@ class ReviewerClient:
 
     def _ask(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
         connection = self._connection()
-        headers = {"Accept": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        headers = self._headers()
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:

@@ -226,6 +226,19 @@ class Waiting(Protocol):
         """When the present waiter's patience ends."""
 
 
+class Ledger(Protocol):
+    """The record as it is written, for whoever watches it (`proxy/ledger.py` has one over the store)."""
+
+    async def last(self) -> int:
+        """The number of the last entry. Cheap: it is asked several times a second. Raises: StoreDown."""
+
+    def entries(self, *, since_seq: int, limit: int) -> AsyncIterator[JsonObject]:
+        """Entries after `since_seq`, in order. Raises: StoreDown."""
+
+    async def entries_for(self, call_id: str, *, limit: int) -> Sequence[JsonObject]:
+        """The first entries about one call, in order. Raises: StoreDown."""
+
+
 class Live(Protocol):
     """Tells open pages that something changed. `review/live.py` has one for a single process."""
 

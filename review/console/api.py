@@ -111,7 +111,7 @@ def routes(console: Console) -> list[BaseRoute]:
 def _route(console: Console, method: str, path: str, answers: Answers, *, is_open: bool) -> Route:
     async def endpoint(request: Request) -> Response:
         try:
-            who = None if is_open else await _bearer(console, request)
+            who = None if is_open else await bearer(console, request)
             if who is None and not is_open:
                 data = error_data("not_logged_in", "A bearer token of a session begun at /api/v1/login is needed.")
                 return json_answer(data, HTTPStatus.UNAUTHORIZED)
@@ -139,11 +139,16 @@ def _route(console: Console, method: str, path: str, answers: Answers, *, is_ope
     return Route(path, endpoint, methods=[method])
 
 
-async def _bearer(console: Console, request: Request) -> LoggedIn | None:
+def token_of(request: Request) -> str:
+    """The bearer token that came with it; empty where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        return None
-    return await console.accounts.session(token, of=CLI)
+    return token if scheme.lower() == "bearer" else ""
+
+
+async def bearer(console: Console, request: Request) -> LoggedIn | None:
+    """Whoever the token belongs to. Raises: StoreDown."""
+    token = token_of(request)
+    return await console.accounts.session(token, of=CLI) if token else None
 
 
 async def _login(asked: Asked) -> JsonObject:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from policies.snapshot import PolicySnapshot
-from review.console import api, assets, events, health
+from review.console import api, assets, events, health, tail
 from review.console.guard import Guard, add_headers
 from review.console.pages import account, call, login, people, quarantine, stops, tools
 from review.console.pages import inbox as inbox_page
@@ -26,7 +26,7 @@ from review.console.settings import ConsoleSettings
 from review.console.visits import Console, Page, Ready, answer, error_data, logged_in
 from review.identity import Accounts
 from review.inbox import Inbox
-from review.ports import Live, ReadJson, Waiting
+from review.ports import Ledger, Live, ReadJson, Waiting
 
 type _Answers = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -41,6 +41,7 @@ def build(
     accounts: Accounts,
     waiting: Waiting,
     live: Live,
+    ledger: Ledger,
     read_json: ReadJson,
     clock: Callable[[], float],
     ready: Ready,
@@ -60,6 +61,7 @@ def build(
         accounts=accounts,
         waiting=waiting,
         live=live,
+        ledger=ledger,
         settings=settings,
         clock=clock,
         read_json=read_json,
@@ -82,6 +84,7 @@ def build(
             *assets.routes(files),
             *health.routes(console),
             *events.routes(console),
+            *tail.routes(console),
             *api.routes(console),
             *(route for page in pages for route in page(console)),
         ],

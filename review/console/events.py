@@ -62,7 +62,7 @@ async def _changes(console: Console, token: str) -> AsyncIterator[ServerSentEven
     async with console.live.subscribe() as changes:
         # Said at once, so that a page that had lost its stream looks again.
         yield ServerSentEvent(event="changed", data="*", retry=2_000)
-        while (change := await _next(changes, console.settings.stream_check_sec)) is not None:
+        while (change := await next_change(changes, console.settings.stream_check_sec)) is not None:
             if not await _is_logged_in(console, token):
                 yield ServerSentEvent(event="over", data="logged out")
                 return
@@ -70,7 +70,7 @@ async def _changes(console: Console, token: str) -> AsyncIterator[ServerSentEven
                 yield ServerSentEvent(event="changed", data=change)
 
 
-async def _next(changes: AsyncIterator[str], wait_sec: float) -> str | None:
+async def next_change(changes: AsyncIterator[str], wait_sec: float) -> str | None:
     """The next change; empty when none came in time; None when there will be no more."""
     try:
         async with asyncio.timeout(wait_sec):

@@ -28,6 +28,8 @@ class ConsoleSettings:
     edit_bytes_max: int = 1024 * 1024
     streams_max: int = 256
     streams_per_session_max: int = 6
+    tails_max: int = 16
+    tails_per_session_max: int = 4
     stream_check_sec: float = 15
     arming_ms: int = 600
 

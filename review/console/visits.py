@@ -31,7 +31,7 @@ from review.console.render import Renderer
 from review.console.settings import ConsoleSettings
 from review.identity import Accounts, LoggedIn
 from review.inbox import Inbox
-from review.ports import Live, ReadJson, StoreDown, Waiting
+from review.ports import Ledger, Live, ReadJson, StoreDown, Waiting
 from review.refusals import Conflict, NotAllowed, NotFound, Refusal
 
 BROWSER = frozenset({"password", "link"})
@@ -49,6 +49,7 @@ class Console:
     accounts: Accounts
     waiting: Waiting
     live: Live
+    ledger: Ledger
     settings: ConsoleSettings
     clock: Callable[[], float]
     read_json: ReadJson

@@ -25,6 +25,7 @@ from audit.entry import EntryDraft, EntryKind
 from audit.masks import commit
 from policies.model import Approval
 from proxy.keys import Keys
+from proxy.ledger import StoredLedger
 from proxy.store.sqlite import SqliteStore
 from proxy.wire.strict_json import read
 from review.console.app import build
@@ -114,6 +115,7 @@ class Served:
             accounts=self.accounts,
             waiting=self.waiting,
             live=self.pages,
+            ledger=StoredLedger(self.store),
             read_json=read,
             clock=time.time,
             ready=self._ready,

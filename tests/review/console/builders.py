@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from html import unescape
 from itertools import count
@@ -13,6 +14,8 @@ from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from audit.entry import EntryDraft
+from policies.model import JsonObject
 from policies.snapshot import PolicySnapshot
 from proxy.wire.strict_json import read
 from review.console.app import build
@@ -22,6 +25,7 @@ from review.live import Pages
 from review.passwords import Passwords
 from review.ports import ToolSeen
 from tests.review.builders import PEOPLE, World
+from tests.review.memory_records import MemoryRecords
 
 PASSWORD = "correct horse battery"
 BASE = "http://127.0.0.1:8611"
@@ -42,6 +46,37 @@ class Holds:
         return self.until_by_call.get(call_id)
 
 
+class Written:
+    """`review.ports.Ledger` over the entries in memory."""
+
+    def __init__(self, records: MemoryRecords) -> None:
+        self._records = records
+
+    async def last(self) -> int:
+        self._records._check_readable()
+        return len(self._records.entries)
+
+    async def entries(self, *, since_seq: int, limit: int) -> AsyncIterator[JsonObject]:
+        self._records._check_readable()
+        for seq, one in list(enumerate(self._records.entries, 1))[since_seq : since_seq + limit]:
+            yield _entry(seq, one)
+
+    async def entries_for(self, call_id: str, *, limit: int) -> list[JsonObject]:
+        entries = enumerate(self._records.entries, 1)
+        return [_entry(seq, one) for seq, one in entries if one.call_id == call_id][:limit]
+
+
+def _entry(seq: int, one: EntryDraft) -> JsonObject:
+    return {
+        "seq": seq,
+        "at": one.at,
+        "kind": one.kind.value,
+        "actor": one.actor,
+        "call_id": one.call_id,
+        "body": one.body,
+    }
+
+
 @dataclass
 class House:
     """Everything behind the console, and the console."""
@@ -55,6 +90,7 @@ class House:
 
     def __post_init__(self) -> None:
         numbers = count(1)
+        self.ledger = Written(self.world.records)
         passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         hashed = passwords.hash(PASSWORD)
         for name, account in PEOPLE.items():
@@ -74,6 +110,7 @@ class House:
             accounts=self.accounts,
             waiting=self.waiting,
             live=self.pages,
+            ledger=self.ledger,
             read_json=read,
             clock=self.world.clock,
             ready=self._ready,
