@@ -14,6 +14,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -57,7 +58,7 @@ class McpExchange:
         self.over = asyncio.Event()  # nothing of this call is awaited any more
         self.finished = asyncio.Event()  # its answer has been written, or never will be
         self.collector: tuple[AgentReply, str | None] | None = None  # a resumed stream that waits for the answer
-        self.resumption = Resumption(self)
+        self._resumption: Resumption | None = None  # made when it is needed: the two know each other
         self._shared, self._link = shared, link
         self._telling: Telling | None = None
         self._response: asyncio.Future[JsonObject] | None = None
@@ -208,6 +209,18 @@ class McpExchange:
     def response(self) -> JsonObject | None:
         """The response, once it is there."""
         return self._response.result() if self._response is not None and self._response.done() else None
+
+    @property
+    def resumption(self) -> Resumption:
+        """How the answer may still come when the stream it was to come on has ended."""
+        if self._resumption is None:
+            self._resumption = Resumption(self)
+        return self._resumption
+
+    @property
+    def event_ids(self) -> Collection[str]:
+        """The events of this call by which it may be resumed."""
+        return self._resumption.event_ids if self._resumption is not None else ()
 
     @property
     def link(self) -> Link:

@@ -108,7 +108,7 @@ class Session:
 
     def awaited_by_event(self, event_id: str) -> McpExchange | None:
         """The call on whose stream this event stood."""
-        return next((one for one in self.awaited.values() if event_id in one.resumption.event_ids), None)
+        return next((one for one in self.awaited.values() if event_id in one.event_ids), None)
 
 
 class Sessions:

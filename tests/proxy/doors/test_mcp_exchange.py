@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -373,3 +374,15 @@ async def test_a_call_of_another_server_is_not_sent_from_here(world: DoorWorld) 
         await exchange.dispatch(replace(exchange.call, server="files"), Sent())
     assert not failed.value.sent
     assert world.server.posted == []
+
+
+async def test_p14_a_call_that_is_over_is_gone_without_the_collector(world: DoorWorld) -> None:
+    """Arguments and answers may be megabytes: they are not to lie about until somebody looks for cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        await world.agent.send(call("allow", 3))
+        await world.world.quiet()
+        assert [one for one in gc.get_objects() if isinstance(one, McpExchange)] == []
+    finally:
+        gc.enable()
