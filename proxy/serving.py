@@ -7,6 +7,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -54,11 +55,18 @@ async def _serve(loaded: Loaded) -> None:
         await gate.start()
     except CANNOT_START as problem:
         raise CannotStart(str(problem)) from problem
+    spare_the_collector()
     for line in announcement(gate):
         logs.say(line)
     await stop.wait()
     logs.say("Stopping: every waiting agent gets its ticket.")
     await gate.stop()
+
+
+def spare_the_collector() -> None:
+    """What was built to serve lives as long as the process: the collector of cycles need not look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def announcement(gate: App) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from proxy.serving import CannotStart, announcement, load_config
+from proxy.serving import CannotStart, announcement, load_config, spare_the_collector
 
 
 def gate(first_link: str | None) -> object:
@@ -40,3 +41,11 @@ def test_a_configuration_that_is_not_there_or_not_valid_says_what_and_where(tmp_
     file.write_text("version: v1\npolicys: [a.yaml]\n")
     with pytest.raises(CannotStart, match=r"interlock\.yaml:2:1.*policies"):
         load_config(file)
+
+
+def test_what_was_built_to_serve_is_spared_by_the_collector() -> None:
+    try:
+        spare_the_collector()
+        assert gc.get_freeze_count() > 1_000
+    finally:
+        gc.unfreeze()
