@@ -15,6 +15,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from policies.errors import PolicyErrors
@@ -102,6 +103,7 @@ class Agents:
         return found
 
 
+@lru_cache(maxsize=1_024)
 def _is_loopback_peer(host: str) -> bool:
     """Whether a socket's peer is this machine. Stricter than for names: an address inside another does not count."""
     try:

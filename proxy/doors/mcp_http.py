@@ -12,6 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -35,7 +36,7 @@ from proxy.tasks import spawn
 from proxy.upstreams.base import Upstream, UpstreamFailed
 from proxy.wire import body, mcp, mcp_headers, mcp_results, opaque
 from proxy.wire.hosts import FixedHosts
-from proxy.wire.http_protocol import is_unread, left
+from proxy.wire.http_protocol import is_unread, left, may_have_left
 from proxy.wire.http_server import ClientLeft, read_body
 from proxy.wire.mcp_headers import SESSION_HEADER
 from proxy.wire.mcp_methods import Revision
@@ -89,7 +90,13 @@ class McpDoor:
             await self._turn_away(self.admission.refusal(), None, scope, send)
             return
         accepts = mcp_headers.accepts(scope["headers"])
-        reply = AgentReply(send, left(scope), self._shared.ticker, accepts_events=accepts.event_stream)
+        reply = AgentReply(
+            send,
+            left(scope),
+            self._shared.ticker,
+            accepts_events=accepts.event_stream,
+            may_have_left=partial(may_have_left, scope),
+        )
         try:
             await self._serve(scope, receive, reply, send)
         except ClientLeft:

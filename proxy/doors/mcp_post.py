@@ -202,7 +202,8 @@ class Posts:
             try:
                 ending = ending_of(asked, answer, is_collected=is_collect)
                 inbound.place.step_aside()  # its reader may be slow
-                await _notice_departures()
+                if exchange.collector is not None or reply.may_have_left():
+                    await _notice_departures()
                 failpoint("answer.begun")
                 is_delivered = await self._give(exchange, ending.status, ending.message, ending.headers)
                 failpoint("answer.given")
@@ -213,7 +214,7 @@ class Posts:
             exchange.finished.set()
             if session is not None:
                 session.awaited.pop(key, None)
-                if exchange.resumption.event_ids:
+                if exchange.event_ids:
                     session.remember(Answered(exchange.sent_call, asked.id, is_held=is_held))
 
     async def _turn_away(

@@ -103,14 +103,24 @@ class AgentReply:
         "done",
         "headers",
         "left",
+        "may_have_left",
     )
 
-    def __init__(self, send: Send, left: asyncio.Event, ticker: Ticker, *, accepts_events: bool) -> None:
+    def __init__(
+        self,
+        send: Send,
+        left: asyncio.Event,
+        ticker: Ticker,
+        *,
+        accepts_events: bool,
+        may_have_left: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._send, self._ticker = send, ticker
         self._lock = asyncio.Lock()
         self._place: Place | None = None
         self._telling: Telling | None = None
         self.left = left
+        self.may_have_left = may_have_left  # `left` may have yet to learn of it
         self.accepts_events = accepts_events
         self.as_events = False  # the tool streamed, or the call was held: answer in kind where the agent accepts it
         self.committed = False

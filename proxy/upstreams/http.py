@@ -181,7 +181,7 @@ class HttpUpstream:
         try:
             connection = await self._pools[on].take()
             response = _first_byte(connection, request, sent)
-            await self._head_in_time(response)
+            await response.head(self._limits.silence_sec_max)
         except (Broken, OSError) as error:  # TimeoutError is an OSError
             if not sent.happened:
                 self._addresses.forget()
@@ -193,15 +193,6 @@ class HttpUpstream:
             self._was_away = False
             self._on_change(self.name)
         return response
-
-    async def _head_in_time(self, response: Response) -> None:
-        """Raises: Broken, TimeoutError; the response is then closed."""
-        try:
-            async with asyncio.timeout(self._limits.silence_sec_max):
-                await response.head()
-        except BaseException:
-            response.close()
-            raise
 
     def _pool(self, idle_sec: float) -> Pool:
         limits = self._limits

@@ -51,10 +51,22 @@ class Response:
         """The first line of that name, which is in lower case."""
         return next((value for known, value in self._reader.lines if known == name), None)
 
-    async def head(self) -> None:
-        """Wait for the head. Raises: Broken."""
-        while not self._reader.is_head_complete:
-            await self._wait()
+    async def head(self, silence_sec_max: float) -> None:
+        """Wait for the head. Whoever gives up, or finds it broken, has closed it. Raises: Broken."""
+        timer = asyncio.get_running_loop().call_later(silence_sec_max, self._too_silent, silence_sec_max)
+        try:
+            while not self._reader.is_head_complete:
+                await self._wait()
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            timer.cancel()
+
+    def _too_silent(self, silence_sec_max: float) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+            self.ended(Broken(f"nothing came for {silence_sec_max:g} s"))
 
     async def some(self) -> bytes:
         """The next bytes of the body; empty at its end. Raises: Broken."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -192,14 +193,23 @@ def accepts(headers: HeaderLines) -> Accepts:
     lines = [value for name, value in headers if name.lower() == b"accept"]
     if not lines:
         return Accepts(json=True, event_stream=True)
+    value = b",".join(lines)
+    return _usual(value) if len(value) <= _USUAL_BYTES else _accepted(value)
+
+
+def _accepted(value: bytes) -> Accepts:
     taken: dict[str, bool] = {}
-    for item in b",".join(lines).decode("latin-1").lower().split(","):
+    for item in value.decode("latin-1").lower().split(","):
         media_range, *parameters = (part.strip() for part in item.split(";"))
         taken[media_range] = not any(_is_zero_weight(parameter) for parameter in parameters)
     return Accepts(
         json=_takes(taken, "application/json"),
         event_stream=_takes(taken, "text/event-stream"),
     )
+
+
+_USUAL_BYTES = 200
+_usual = lru_cache(maxsize=256)(_accepted)  # clients say the same in every request
 
 
 def _takes(taken: Mapping[str, bool], media_type: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from proxy.wire.http_protocol import HttpFault, ServerLimits, left
+from proxy.wire.http_protocol import HttpFault, ServerLimits, left, may_have_left
 from proxy.wire.http_server import ClientLeft, Server, read_body
 
 LIMITS = ServerLimits(
@@ -43,6 +43,9 @@ class Seen:
     errors: list[str] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     holding: int = 0
+    is_busy: threading.Event = field(default_factory=threading.Event)
+    may_go_on: threading.Event = field(default_factory=threading.Event)
+    departures: list[tuple[bool, bool]] = field(default_factory=list)
 
 
 @dataclass
@@ -68,6 +71,11 @@ class App:
         match path:
             case "/hold":
                 await self._hold(scope, send)
+            case "/busy":
+                self.seen.is_busy.set()
+                assert self.seen.may_go_on.wait(10)  # the loop does nothing meanwhile, as if it had much else to do
+                self.seen.departures.append((left(scope).is_set(), may_have_left(scope)))
+                await self._answer(send, body)
             case "/hold-silent":
                 await left(scope).wait()
                 self.seen.gone.append(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import time
 from collections.abc import Iterator
 
@@ -286,6 +287,30 @@ def test_t5_a_half_closed_connection_is_a_client_that_has_left(server: Running) 
         assert until(lambda: server.seen.requests[-1][0] == "/hold-silent")
         sock.shutdown(socket.SHUT_WR)
         assert until(lambda: server.seen.gone.count("/hold-silent") == gone + 1)
+
+
+@pytest.mark.parametrize("how", ["stays", "half-closed", "closed behind a pipelined request", "reset"])
+def test_t05_the_system_is_asked_whether_a_client_has_left_before_the_loop_could_see_it(
+    server: Running, how: str
+) -> None:
+    seen = server.seen
+    seen.is_busy.clear()
+    seen.may_go_on.clear()
+    with server.connect() as sock:
+        sock.sendall(b"POST /busy HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        assert seen.is_busy.wait(10)
+        if how == "half-closed":
+            sock.shutdown(socket.SHUT_WR)
+        elif how == "closed behind a pipelined request":
+            sock.sendall(b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n")
+            sock.close()
+        elif how == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+        known = len(seen.departures)
+        seen.may_go_on.set()
+        assert until(lambda: len(seen.departures) == known + 1)
+    assert seen.departures[-1] == (False, how != "stays")
 
 
 def test_a_client_that_floods_behind_its_request_is_cut_off(server: Running) -> None:

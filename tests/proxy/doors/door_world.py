@@ -25,7 +25,7 @@ from proxy.keys import Keys
 from proxy.tasks import spawn
 from proxy.upstreams.base import Incoming, Reply, Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable
-from proxy.wire.http_protocol import LEFT_EXTENSION, UNREAD_EXTENSION
+from proxy.wire.http_protocol import ENDED_EXTENSION, LEFT_EXTENSION, UNREAD_EXTENSION
 from redaction.model import Inspection, Outcome, Redaction
 from tests.proxy.builders import CountedIds, allow, ask, definition, deny
 from tests.proxy.world import World
@@ -443,7 +443,11 @@ class Caller:
             "headers": tuple(raw),
             "client": (peer, 50_000),
             "server": ("127.0.0.1", 8610),
-            "extensions": {LEFT_EXTENSION: answered.left, UNREAD_EXTENSION: lambda: False},
+            "extensions": {
+                LEFT_EXTENSION: answered.left,
+                UNREAD_EXTENSION: lambda: False,
+                ENDED_EXTENSION: lambda: True,
+            },
         }
 
         async def receive() -> dict[str, Any]:

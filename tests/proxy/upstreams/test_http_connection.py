@@ -57,7 +57,7 @@ class Held:
 async def test_a_request_is_written_once_and_its_response_read() -> None:
     held = Held()
     response = held.connection.write(b"request")
-    waiting = spawn(response.head(), name="head")
+    waiting = spawn(response.head(5), name="head")
     await asyncio.sleep(0)
     held.connection.data_received(HEAD % 4)
     await waiting
@@ -78,7 +78,7 @@ async def test_a_connection_that_may_not_go_on_is_cut_with_its_response(how: str
     held.connection.data_received(
         b"HTTP/1.1 200 OK\r\n%bcontent-length: 2\r\n\r\nhi" % told + b"x" * (how == "more bytes")
     )
-    await response.head()
+    await response.head(5)
     assert (response.rest(), held.back, held.transport.is_cut) == (b"hi", [False], True)
 
 
@@ -94,10 +94,10 @@ async def test_what_comes_while_nobody_asked_cuts_the_connection() -> None:
 async def test_a_response_cut_short_is_told_to_whoever_waits_and_to_whoever_comes_later(lost: Exception | None) -> None:
     held = Held()
     response = held.connection.write(b"request")
-    waiting = spawn(response.head(), name="head")
+    waiting = spawn(response.head(5), name="head")
     await asyncio.sleep(0)
     held.connection.connection_lost(lost)
-    for reading in (waiting, response.head(), response.some()):
+    for reading in (waiting, response.head(5), response.some()):
         with pytest.raises(Broken):
             await reading
     assert held.back == [False]
@@ -107,7 +107,7 @@ async def test_a_connection_lost_before_writing_writes_nothing() -> None:
     held = Held()
     held.connection.connection_lost(None)
     with pytest.raises(Broken):
-        await held.connection.write(b"request").head()
+        await held.connection.write(b"request").head(5)
     assert held.transport.sent == []
 
 
@@ -116,7 +116,7 @@ async def test_bytes_that_are_no_http_cut_the_connection() -> None:
     response = held.connection.write(b"request")
     held.connection.data_received(b"SSH-2.0\r\n\r\n")
     with pytest.raises(Broken, match="not HTTP"):
-        await response.head()
+        await response.head(5)
     assert (held.back, held.transport.is_cut) == ([False], True)
 
 
@@ -145,3 +145,20 @@ async def test_a_response_given_up_takes_its_connection_with_it_and_a_complete_o
     other.connection.data_received(HEAD % 0)
     response.close()
     assert (other.transport.is_cut, other.back) == (False, [True])
+
+
+async def test_a_response_that_does_not_begin_in_time_takes_its_connection_with_it() -> None:
+    held = Held()
+    with pytest.raises(Broken, match=r"nothing came for 0\.01 s"):
+        await held.connection.write(b"request").head(0.01)
+    assert held.transport.is_cut
+
+
+async def test_whoever_gives_up_waiting_takes_the_connection_with_them() -> None:
+    held = Held()
+    waiting = spawn(held.connection.write(b"request").head(5), name="head")
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert held.transport.is_cut
