@@ -8,11 +8,13 @@ Rules of this module:
 
 from __future__ import annotations
 
+import base64
 import secrets
 
 import uuid_utils
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# From RFC 4648's digits to Crockford's.
+_AS_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
 class Ids:
@@ -35,8 +37,5 @@ class Ids:
 
 
 def _base32(number: int) -> str:
-    digits = []
-    for _ in range(26):
-        number, digit = divmod(number, 32)
-        digits.append(_CROCKFORD[digit])
-    return "".join(reversed(digits))
+    """26 digits. Their 130 bits are no whole bytes, so they are the end of 160 bits, which are."""
+    return base64.b32encode(number.to_bytes(20, "big"))[-26:].translate(_AS_CROCKFORD).decode("ascii")
