@@ -131,12 +131,20 @@ class Board:
         self._doubts: dict[str, float] = {}
         self._marked: set[str] = set()
         self._is_whole = False
+        self._late: list[Change | None] | None = None  # what was heard while something is being read
         self._reading = asyncio.Lock()
 
     # -- kept true -------------------------------------------------------------------------------------------------
 
     def heard(self, change: Change | None) -> None:
         """A change was committed; None: it is not known what was."""
+        if self._late is not None:
+            self._late.append(change)
+        elif self._is_whole:
+            self._take_up(change)
+        # else: everything is read before the next answer
+
+    def _take_up(self, change: Change | None) -> None:
         if change is None:
             self._is_whole = False
             return
@@ -145,12 +153,12 @@ class Board:
             match row:
                 case InsertReview(review):
                     call = calls.get(review.call_id)
-                    if self._is_whole and call is not None:
+                    if call is not None:
                         self._put(review, call)
                     else:
                         self._marked.add(review.id)
                 case MoveReview(review_id, _, to):
-                    if _is_live(to) or not self._is_whole:
+                    if _is_live(to):
                         self._marked.add(review_id)
                     else:
                         self._rows.pop(review_id, None)
@@ -165,29 +173,39 @@ class Board:
     async def refresh(self) -> None:
         """Read what is marked, or everything. Raises: StoreDown."""
         async with self._reading:
-            if not self._is_whole:
-                await self._read_all()
-            while self._marked:
-                ids = [self._marked.pop() for _ in range(min(len(self._marked), _READ_AT_ONCE))]
-                try:
-                    found = {item.review.id: item for item in await self._records.listed(ids)}
-                except BaseException:
-                    self._is_whole = False  # what was marked is forgotten: next time everything is read
-                    raise
-                for review_id in ids:
-                    item = found.get(review_id)
-                    if item is not None and _is_live(item.review.state):
-                        self._put(item.review, item.call)
-                    elif review_id not in self._marked:
-                        self._rows.pop(review_id, None)
+            while self._marked or not self._is_whole:
+                await self._read()
+
+    async def _read(self) -> None:
+        """What is heard meanwhile is taken up afterwards, in its order: what was read may be older than that."""
+        self._late = []
+        try:
+            await (self._read_marked() if self._is_whole else self._read_all())
+        except BaseException:
+            self._is_whole = False  # what was marked is forgotten: next time everything is read
+            raise
+        finally:
+            late, self._late = self._late, None
+            for change in late:
+                self.heard(change)
+
+    async def _read_marked(self) -> None:
+        ids = [self._marked.pop() for _ in range(min(len(self._marked), _READ_AT_ONCE))]
+        found = {item.review.id: item for item in await self._records.listed(ids)}
+        for review_id in ids:
+            item = found.get(review_id)
+            if item is not None and _is_live(item.review.state):
+                self._put(item.review, item.call)
+            else:
+                self._rows.pop(review_id, None)
 
     async def _read_all(self) -> None:
-        """Whatever is heard while this reads is marked, and read again after it."""
-        self._doubts = {}
-        self._rows = {}
+        self._marked.clear()
         doubts = await self._records.calls_in([CallState.IN_DOUBT], limit=_ALL_MAX)
-        self._doubts.update({call.id: call.updated_at for call in doubts})
-        for item in await self._records.listed(await self._records.live_reviews()):
+        found = await self._records.listed(await self._records.live_reviews())
+        self._doubts = {call.id: call.updated_at for call in doubts}
+        self._rows = {}
+        for item in found:
             self._put(item.review, item.call)
         self._is_whole = True
 

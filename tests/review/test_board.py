@@ -214,6 +214,44 @@ async def test_changes_while_everything_is_read_are_not_lost(world: World) -> No
     assert set(await calls(world)) == {"c-1", "c-2", "c-7"}
 
 
+async def test_what_is_settled_while_it_is_read_again_stays_settled(world: World) -> None:
+    park(world, 1)
+    assert await calls(world) == ["c-1"]
+    await world.inbox.claim("r-1", person("anna"), world.seen())
+    read = world.records.listed
+
+    async def late(ids: Any) -> Any:
+        found = await read(ids)
+        if world.review.state.is_open:
+            await world.inbox.reject("r-1", person("anna"), world.seen(), "no")
+        return found
+
+    world.records.listed = late  # type: ignore[method-assign]
+    assert (await counts(world))["waiting"] == 0
+
+
+async def test_a_doubt_resolved_while_everything_is_read_is_none(world: World) -> None:
+    world.records.calls["c-1"] = refund(id="c-1", review_id=None, state=CallState.IN_DOUBT)
+    read = world.records.calls_in
+
+    async def late(states: Any, **how: Any) -> Any:
+        found = await read(states, **how)
+        doubt = frozenset({CallState.IN_DOUBT})
+        await world.records.apply(Change(rows=(MoveCall("c-1", doubt, CallState.RESOLVED, {"updated_at": NOW}),)))
+        return found
+
+    world.records.calls_in = late  # type: ignore[method-assign]
+    assert (await counts(world))["in_doubt"] == 0
+
+
+async def test_p14_until_somebody_looks_nothing_is_gathered(world: World) -> None:
+    for number in range(100):
+        park(world, number)
+        await world.inbox.reject(f"r-{number}", person("anna"), world.seen(f"r-{number}"), "no")
+    board = world.inbox._board
+    assert (board._rows, board._marked, board._late) == ({}, set(), None)
+
+
 async def test_p14_a_page_of_ten_thousand_reads_the_rows_it_shows_and_no_more(world: World) -> None:
     for number in range(10_000):
         park(world, number, expires_at=NOW + number % 977)
