@@ -40,6 +40,7 @@ from review.ports import Change, InsertCall, InsertReview, Inventory
 from tests.review.builders import RefundPolicy, question, refund
 from tests.review.console.builders import Holds
 from tests.review.memory_records import MemoryRecords
+from tests.review.memory_switch import MemorySwitch
 
 PASSWORD = "correct horse battery"
 
@@ -54,6 +55,7 @@ class Served:
         self._up = threading.Event()
         self._failed: BaseException | None = None
         self.inventory = inventory or MemoryRecords()
+        self.switch = MemorySwitch()
         self.waiting = Holds()
         self.pages = Pages()
 
@@ -108,6 +110,7 @@ class Served:
             nonce=lambda: secrets.token_hex(16),
             commit=partial(commit, keys.commit),
             inventory=self.inventory,
+            switch=self.switch,
         )
         self.inbox = Inbox(desk)
         app = build(
