@@ -27,6 +27,9 @@ def test_a_stop_is_thrown_on_a_phone_and_seen_on_every_page_until_it_is_let_go(p
     for path in ("/", "/tools"):
         phone.goto(path)
         expect(phone.locator("#stopped")).to_be_visible()
+        for width in (390, 320):
+            phone.set_viewport_size({"width": width, "height": 700})
+            assert phone.evaluate("document.documentElement.scrollWidth") <= width, path
     phone.get_by_role("link", name="What is stopped, and why").click()
     phone.get_by_label("Why it may go on").fill("mended")
     phone.get_by_role("button", name="Let it go on").click()
