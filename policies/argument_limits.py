@@ -133,7 +133,7 @@ def _frozen(value: Any) -> Any:
 def refusal(schema: Any) -> str | None:
     """Why a schema is not used, or None. Refers only to itself, has no anchors to search for, is not too large."""
     words: set[str] = set()
-    for count, (node, depth) in enumerate(_maps(schema)):
+    for count, (node, depth) in enumerate(_maps(schema), 1):
         if count > NODES_MAX or depth > DEPTH_MAX:
             return f"the schema has more than {NODES_MAX} parts, or parts more than {DEPTH_MAX} deep"
         words.update(node)

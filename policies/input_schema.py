@@ -38,7 +38,7 @@ class _Visits:
         if not steps:
             return True
         key = (id(schema), len(steps))
-        if not isinstance(schema, dict) or key in self.under_way or self.left <= 0 or len(self.under_way) > DEPTH_MAX:
+        if not isinstance(schema, dict) or key in self.under_way or self.left <= 0 or len(self.under_way) >= DEPTH_MAX:
             return False
         self.left -= 1
         self.under_way.add(key)
