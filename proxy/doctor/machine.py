@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import resource
 import shutil
 import stat
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from proxy.doctor.finding import Finding, ok, problem, unreachable, warning
@@ -25,10 +26,7 @@ from proxy.doctor.subject import Subject
 from proxy.wire.http_server import OPEN_FILES_WANTED
 
 PACKAGES = ("proxy", "policies", "redaction", "review", "audit")
-LIBRARIES = (
-    *("interlock", "mcp", "mitmproxy", "starlette", "uvicorn", "aiohttp", "aiosqlite", "pydantic", "cryptography"),
-    *("presidio-analyzer", "common-expression-language", "jinja2", "typer"),
-)
+TOLD = ("interlock", "mcp", "mitmproxy")
 PYTHONS = ((3, 13), (3, 14))
 FREE_BYTES_FEW, FREE_BYTES_LOW, INODES_FEW = 100 * 1024**2, 1024**3, 100
 FSYNCS, FSYNC_BYTES, FSYNC_US_SLOW, FSYNC_US_NO_DISK = 64, 4096, 20_000, 15
@@ -43,13 +41,20 @@ def versions() -> Iterator[Finding]:
         yield problem("versions", f"Python {running[0]}.{running[1]} is not one that Interlock is made for", mend)
         return
     found: dict[str, str] = {}
-    for name in LIBRARIES:
+    for name in ("interlock", *libraries()):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             yield problem("versions", f"the package {name} is not installed", "install Interlock anew")
-    said = ", ".join(f"{name} {found[name]}" for name in LIBRARIES[:3] if name in found)
+    said = ", ".join(f"{name} {found[name]}" for name in TOLD if name in found)
     yield ok("versions", f"Python {sys.version.split()[0]}, {said}", python=sys.version.split()[0], **found)
+
+
+def libraries() -> list[str]:
+    """What Interlock says that it needs here, by the names of packages."""
+    needs = [one.partition(";") for one in requires("interlock") or ()]
+    names = [re.match(r"[A-Za-z0-9._-]+", one) for one, _, marker in needs if "extra" not in marker]
+    return sorted(found[0].lower() for found in names if found is not None)
 
 
 def package_names() -> Iterator[Finding]:

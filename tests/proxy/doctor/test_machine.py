@@ -20,8 +20,12 @@ def test_here_versions_and_package_names_are_right() -> None:
 def test_a_package_that_is_missing_and_one_of_a_stranger_are_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(machine, "LIBRARIES", ("interlock", "no-such-package"))
-    assert "no-such-package is not installed" in next(iter(machine.versions())).says
+    needs = ["no-such-package>=1,<2", "mcp (>=2)", 'another-one; extra == "dev"']
+    monkeypatch.setattr(machine, "requires", lambda _: needs)
+    assert machine.libraries() == ["mcp", "no-such-package"]
+    missing, rest = machine.versions()
+    assert (missing.standing, "no-such-package is not installed" in missing.says) == (Standing.PROBLEM, True)
+    assert "mcp" in rest.details
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
