@@ -91,9 +91,21 @@ def test_no_answer_reads_a_whole_table_to_find_its_rows(database: sqlite3.Connec
     """Calls in ended states are the one exception, bounded by the time a read may take."""
     if name in ("calls in an ended state", "accounts", "snapshots", "loads"):
         return
+    assert_by_index(database, ASKED[name][1])
+
+
+def test_what_is_only_looked_up_is_found_by_index_too(database: sqlite3.Connection) -> None:
+    """Answers without values: whatever they name is read, and checked, by another."""
+    assert reads.next_due(database, ROWS, T0) is not None
+    assert set(reads.live_reviews(database, ROWS)) == {"rev of a", "rev of b", "rev of ended"}
+    assert_by_index(database, lambda c: reads.next_due(c, ROWS, T0))
+    assert_by_index(database, lambda c: reads.live_reviews(c, ROWS))
+
+
+def assert_by_index(database: sqlite3.Connection, ask: Ask) -> None:
     statements: list[str] = []
     database.set_trace_callback(statements.append)
-    ASKED[name][1](database)
+    ask(database)
     database.set_trace_callback(None)
     plans = [
         row[3]
