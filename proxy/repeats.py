@@ -109,8 +109,11 @@ def asked_once(key_of: Callable[[ToolCall], str]) -> Callable[[ToolCall], str]:
 
     def key_of_this(call: ToolCall) -> str:
         nonlocal last
-        if last[0] is not call:
-            last = (call, key_of(call))
-        return last[1]
+        known = (
+            last  # heavy calls are asked about in another thread: what stands here may be another's by the next line
+        )
+        if known[0] is not call:
+            known = last = (call, key_of(call))
+        return known[1]
 
     return key_of_this

@@ -39,6 +39,7 @@ from proxy.wire.http_response import ResponseLimits
 log = structlog.get_logger("interlock.upstream")
 
 JSON, EVENTS = "application/json", "text/event-stream"
+_PASSED = frozenset(name.encode() for name in http_rules.PASSED_OUT)
 _LISTEN = "subscriptions/listen"
 _TOOLS_CHANGED = "notifications/tools/list_changed"
 
@@ -94,6 +95,7 @@ class HttpUpstream:
         self._tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
         rule = rule_of(url, resolves_to, forbidden)
         self._addresses = PinnedAddresses(rule, resolve_sec_max=self._limits.connect_sec_max)
+        self._json = self._limits.json
         self._origin = http_rules.origin(url)
         self._pools = {on: self._pool(self._limits.pool_idle_sec if on is _On.POOLED else 0) for on in _On}
         self._was_away = False
@@ -225,7 +227,7 @@ class HttpUpstream:
             raise self._failed(why, sent=True)
         data = await self._read(response)
         if status >= 400:
-            said = error_body(data, self._limits.json) if _media_type(response) == JSON else None
+            said = error_body(data, self._json) if _media_type(response) == JSON else None
             if status >= 500 and (said is None or said.get("jsonrpc") != "2.0" or "error" not in said):
                 raise self._failed(f"it answered {status} without a JSON-RPC error", sent=True)
             return Reply(status, headers, body=said)
@@ -236,8 +238,8 @@ class HttpUpstream:
             raise self._failed(why, sent=True)
         try:
             if len(data) >= HEAVY_BYTES_MIN:
-                return Reply(status, headers, body=await away(lambda: whole_answer(data, self._limits.json)))
-            return Reply(status, headers, body=whole_answer(data, self._limits.json))
+                return Reply(status, headers, body=await away(lambda: whole_answer(data, self._json)))
+            return Reply(status, headers, body=whole_answer(data, self._json))
         except Malformed as error:
             raise self._failed(str(error), sent=True) from error
 
@@ -280,7 +282,7 @@ class HttpUpstream:
     def _stream(self, response: Response, request_id: str | int | None, *, is_endless: bool) -> Reply:
         headers = self._passed_out(response)
         limits = replace(self._limits, stream_bytes_max=0) if is_endless else self._limits
-        reader = EventReader(request_id, limits.json, limits.stream_bytes_max)
+        reader = EventReader(request_id, self._json, limits.stream_bytes_max)
 
         async def close() -> None:
             if reader.is_answered and not response.is_complete:
@@ -324,7 +326,7 @@ class HttpUpstream:
             raise self._failed(f"the head of its answer has more than {self._limits.head_bytes_max} bytes", sent=True)
         try:
             return http_rules.passed_out(
-                (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.lines
+                [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.lines if name in _PASSED]
             )
         except http_rules.HeaderRefused as error:
             raise self._failed(str(error), sent=True) from error
