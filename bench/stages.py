@@ -44,6 +44,7 @@ from proxy.keys import Keys
 from proxy.parking import Parking
 from proxy.repeats import asked_once, repeat_key
 from proxy.runner import Runner
+from proxy.stopped import Stopped
 from proxy.store.sqlite import SqliteStore
 from proxy.telling import Teller
 from proxy.upstreams.base import Sent
@@ -95,6 +96,7 @@ class Parts:
             judging=Judging(snapshot=lambda: self.snapshot, definitions=self, clock=NOW, validates={}, groups={}),
             inspectors=self.inspectors,
             parking=Parking(parking, clock=NOW),
+            stopped=Stopped(),
             rows=self.rows,
             config=parking,
             clock=NOW,

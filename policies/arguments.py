@@ -7,6 +7,7 @@ Rules of this module (SEMANTICS §1, traps T13 and T17). Schema and arguments ar
 * A key that differs from a declared property only in case or width is refused: tools that read keys loosely would take
   it for the property, and the policy would not have seen it.
 * The message names the place and the schema's keyword, never a value.
+* What surely fits a plain schema is told without the validator (`plain_schema.py`), which has the word on all else.
 * Compiled checks are kept by the schema object and by its content; they are the only use of jsonschema in the product.
 """
 
@@ -32,6 +33,7 @@ from policies.argument_limits import (
     refusal,
 )
 from policies.by_identity import ByIdentity
+from policies.plain_schema import surely_fits
 from policies.schema_shape import is_well_formed
 
 SCHEMA_CHARS_MAX = 256 * 1024
@@ -128,8 +130,11 @@ def _compile(schema: Mapping[str, Any]) -> Check:
     if not is_well_formed(schema):
         return _unusable("the tool's inputSchema is not a valid JSON Schema")
     validator = _bounded(draft)(in_one_dialect(schema), registry=Registry())
+    plain = surely_fits(schema)
 
     def first_misfit(arguments: Mapping[str, Any]) -> ArgumentsInvalid | None:
+        if plain is not None and plain(arguments):
+            return None
         try:
             error = _first_error(validator, arguments, budget_for(arguments))
         except (TooMuch, RecursionError, OverflowError):
