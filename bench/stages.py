@@ -25,7 +25,7 @@ from typing import Any
 
 from audit.canonical import canonical
 from audit.masks import commit
-from bench.fast_upstream import TOOL, answer
+from bench.fast_upstream import TOOL, varied_text
 from bench.overhead import POLICY
 from policies.decide import decide
 from policies.loader import PolicyLoader
@@ -117,9 +117,8 @@ class Parts:
         return ToolCall("fast", "lookup", arguments, Agent("anonymous"), definition=self.lookup)
 
     def response(self) -> dict[str, Any]:
-        told = answer({"method": "tools/call", "id": next(self.numbers)}, self.rng)
-        assert told is not None
-        return told
+        content = [{"type": "text", "text": varied_text(1000, self.rng)}]
+        return {"jsonrpc": "2.0", "id": next(self.numbers), "result": {"content": content}}
 
 
 # ---- all of it --------------------------------------------------------------------------------------------------
