@@ -133,6 +133,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "policies.regex_work.BRACKETS_DEEP_MAX": "brackets in brackets of a `pattern`; more: it is left to the tool",
         "policies.input_schema.VISITS_MAX": "places looked at to find a fact's path in a schema; more: not declared",
         "policies.input_schema.DEPTH_MAX": "levels of a schema looked at for it",
+        "policies.plain_schema.ITEMS_MAX": "items of a list checked without the validator; more: it looks",
     },
     "Inspection": {
         "proxy.inspectors.SCREENED_BYTES_MAX": "bytes of an output that the gate looks at itself; more: a worker",
