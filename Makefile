@@ -16,7 +16,8 @@ long:  ## tests that take more than a few seconds, the built wheel among them
 soak:  ## 10,000 times: traffic, SIGKILL at a failpoint, restart, compare with what the tools saw (hours)
 	uv run python -m tests.faults.soak --cycles 10000
 
-browser:  ## the console in Chromium
+browser:  ## the console in Chromium, with axe-core where npm can fetch it
+	-uv run python -m tests.browser.axe --install
 	uv run pytest -m browser
 
 conformance:  ## the public MCP suite's four legs, without and with the gate (needs npm)

@@ -37,7 +37,7 @@ from review.live import Pages
 from review.model import CallRecord, CallState, ReviewRecord
 from review.passwords import Passwords
 from review.ports import Change, InsertCall, InsertReview, Inventory
-from tests.review.builders import RefundPolicy, question, refund
+from tests.review.builders import Blackout, RefundPolicy, question, refund
 from tests.review.console.builders import Holds
 from tests.review.memory_records import MemoryRecords
 from tests.review.memory_switch import MemorySwitch
@@ -111,6 +111,7 @@ class Served:
             commit=partial(commit, keys.commit),
             inventory=self.inventory,
             switch=self.switch,
+            redactor=Blackout(),
         )
         self.inbox = Inbox(desk)
         app = build(

@@ -43,7 +43,7 @@ def test_a07_a08_hostile_text_does_nothing_in_any_scheme_or_size(chromium: Brows
         page = context.new_page()
         wrong = watch(page)
         log_in(page, served)
-        for path in ("/", "/c/c-1", "/q/c-2"):
+        for path in ("/?queue=waiting", "/?queue=quarantine", "/c/c-1", "/q/c-2"):
             page.goto(path)
             page.wait_for_timeout(150)
             assert page.evaluate("window.hacked") is None

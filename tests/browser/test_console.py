@@ -164,12 +164,14 @@ def test_a_held_output_is_looked_at_masked_and_released_with_a_reason(desktop: P
     desktop.get_by_text("Look at it in clear").click()
     desktop.fill("#why", "to judge the key")
     desktop.get_by_role("button", name="Show it to me").click()
-    expect(desktop.get_by_text("AKIAABCDEFGHIJKLMNOP")).to_be_visible()
+    gets, withheld = desktop.locator(".sides > section").all()
+    expect(withheld).to_contain_text("AKIAABCDEFGHIJKLMNOP")
+    expect(gets).to_contain_text("[REDACTED]")
     armed(desktop)
-    desktop.fill("#comment", "a test key")
-    desktop.get_by_role("button", name="Release").click()
+    desktop.fill("#comment", "without the key")
+    desktop.get_by_role("button", name="Release redacted").click()
     settled(served, ReviewState.RELEASED)
-    assert served.call().state is CallState.RELEASED
+    assert "[REDACTED]" in str(served.call().outcome)
 
 
 def test_somebody_elses_decision_reaches_the_open_page(desktop: Page, served: Served) -> None:
@@ -284,6 +286,84 @@ def test_a08_the_first_a_shows_the_arguments_one_has_not_seen(desktop: Page, ser
         desktop.keyboard.press("a")
         desktop.wait_for_timeout(60)
     settled(served, ReviewState.SPENDABLE)
+
+
+def test_a08_jumping_to_the_end_and_leaving_texts_folded_is_not_reading(desktop: Page, served: Served) -> None:
+    arguments = {"first": "1", "text": "line\n" * 400, **{f"field_{number:02}": "x" for number in range(40)}}
+    served.park(call=refund(proposed={"arguments": arguments, "input_responses": None}))
+    log_in(desktop, served)
+    desktop.goto("/c/c-1")
+    armed(desktop)
+    approve = desktop.get_by_role("button", name="Approve")
+    expect(approve).to_have_accessible_name(re.compile("not all of it has been in view"))
+    desktop.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    approve.click()
+    expect(desktop.get_by_text("Look at it to its end")).to_be_visible()
+    expect(desktop.locator("details.whole")).not_to_have_attribute("open", "")
+    for _ in range(60):
+        if desktop.locator("#unread").is_hidden():
+            break
+        desktop.keyboard.press("a")
+    expect(desktop.locator("details.whole")).to_have_attribute("open", "")
+    expect(desktop.get_by_text("That was all of it.")).to_be_visible()
+    assert served.review().state is ReviewState.PARKED
+    desktop.keyboard.press("a")
+    settled(served, ReviewState.SPENDABLE)
+
+
+def test_an_approval_counts_down_can_be_undone_and_leads_to_the_next(desktop: Page, served: Served) -> None:
+    served.park(1, approval=Approval(undo_sec=600))
+    served.park(2)
+    log_in(desktop, served)
+    desktop.goto("/c/c-1")
+    armed(desktop)
+    desktop.get_by_role("button", name="Approve").click()
+    settled(served, ReviewState.APPROVED)
+    expect(desktop.locator(".outcome")).to_contain_text(re.compile(r"Sent in 9 min"))
+    before = desktop.locator("#bar .left").get_attribute("stroke-dasharray")
+    expect(desktop.locator("#bar .left")).not_to_have_attribute("stroke-dasharray", str(before))
+    desktop.keyboard.press("u")
+    settled(served, ReviewState.PARKED)
+    desktop.goto("/c/c-1")
+    desktop.keyboard.press("n")
+    desktop.wait_for_url("**/c/c-2")
+
+
+def test_queues_filters_and_search_are_addresses_and_keys_find_them(desktop: Page, served: Served) -> None:
+    served.park(1)
+    served.park(2, refund(agent="mail-bot", tool="mail.send"))
+    desktop.goto("/?queue=waiting&agent=mail-bot")
+    served.account("anna")
+    desktop.fill("#name", "anna")
+    desktop.fill("#password", PASSWORD)
+    desktop.keyboard.press("Enter")
+    expect(desktop.locator("a.row")).to_have_count(1)
+    assert desktop.url.endswith("/?queue=waiting&agent=mail-bot")
+    desktop.goto("/")
+    desktop.keyboard.press("/")
+    desktop.keyboard.type("refund.create")
+    desktop.keyboard.press("Enter")
+    expect(desktop.locator("a.row")).to_have_count(1)
+    served.park(3, refund(180))
+    expect(desktop.locator("a.row")).to_have_count(2)
+    expect(desktop.locator("#rail a[aria-current] .n")).to_have_text("3")
+    expect(desktop.locator("#wanting")).to_contain_text("3")
+
+
+def test_a_comment_reaches_whoever_has_the_page_open_and_decides_nothing(desktop: Page, served: Served) -> None:
+    served.park()
+    log_in(desktop, served)
+    desktop.goto("/c/c-1")
+    desktop.fill("#comment", "half-typed reason")
+    bob = served.run(served.accounts.reviewer("anna"))
+    assert bob is not None
+    served.run(served.inbox.comment("r-1", bob, "<b>ask the customer first</b>"))
+    expect(desktop.locator("#comments")).to_contain_text("<b>ask the customer first</b>")
+    expect(desktop.locator("#comment")).to_have_value("half-typed reason")
+    desktop.fill("#say", "done")
+    desktop.get_by_role("button", name="Comment").click()
+    expect(desktop.get_by_text("Your comment is recorded.")).to_be_visible()
+    assert served.review().state is ReviewState.PARKED
 
 
 def test_it_works_without_a_script(chromium: Browser, served: Served) -> None:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from policies.model import Approval
-from review.model import CallState, ReviewState
-from review.ports import ToolSeen
+from review.model import ReviewState
 from tests.browser.conftest import armed, log_in
+from tests.browser.screens import SCREENS, everything
 from tests.browser.served import Served
-from tests.review.builders import held_output, refund
-from tests.review.memory_records import MemoryRecords
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("/", "/c/c-1", "/q/c-2", "/c/c-3", "/c/c-4", "/tools", "/people", "/account")
 TOO_SMALL = """() =>
   [...document.querySelectorAll("button, a.button, a.row, .top a, summary, input:not([type=hidden])")]
     .filter((node) => node.checkVisibility({visibilityProperty: true}) && !node.closest(".sr"))
@@ -26,16 +22,16 @@ TOO_SMALL = """() =>
 
 
 def test_nothing_scrolls_sideways_and_every_target_is_big_enough(phone: Page, served: Served) -> None:
-    _everything(served)
+    everything(served)
     log_in(phone, served)
-    for path in PAGES:
+    for path in SCREENS:
         phone.goto(path)
         assert phone.evaluate("document.documentElement.scrollWidth") <= 390, path
         assert phone.evaluate(TOO_SMALL) == []
 
 
 def test_the_decision_is_always_in_reach_of_a_thumb(phone: Page, served: Served) -> None:
-    _everything(served)
+    everything(served)
     log_in(phone, served)
     for path in ("/c/c-1", "/q/c-2"):
         phone.goto(path)
@@ -58,7 +54,7 @@ def _check_bar(phone: Page) -> None:
 
 
 def test_what_is_said_is_in_view_and_nothing_jumps_wherever_one_has_scrolled(phone: Page, served: Served) -> None:
-    _everything(served)
+    everything(served)
     log_in(phone, served)
     phone.goto("/c/c-1")
     phone.evaluate("window.scrollTo(0, 500)")
@@ -73,7 +69,7 @@ def test_what_is_said_is_in_view_and_nothing_jumps_wherever_one_has_scrolled(pho
 
 @pytest.mark.parametrize("width", [320, 360])
 def test_on_the_smallest_phones_every_button_has_its_word_on_one_line(phone: Page, served: Served, width: int) -> None:
-    _everything(served)
+    everything(served)
     log_in(phone, served)
     phone.set_viewport_size({"width": width, "height": 640})
     phone.goto("/c/c-1")
@@ -105,16 +101,3 @@ def test_a_decision_takes_three_taps(phone: Page, served: Served) -> None:
     phone.get_by_role("button", name="Approve", exact=True).tap()
     expect(phone.get_by_text("Your decision is recorded.")).to_be_visible()
     assert served.review().state is ReviewState.SPENDABLE
-
-
-def _everything(served: Served) -> None:
-    """One of each page, with text as long and as odd as it comes."""
-    odd = "x" * 5_000 + "\u202e" + "Donaudampfschifffahrtsgesellschaftskapitänsmütze" * 20
-    arguments = {"text": odd, "k" * 60: odd[:200], "nested": {"a": [{"b": "c" * 300}]}}
-    served.park(1, refund(tool="a_very_long_tool_name" * 8, proposed={"arguments": arguments, "input_responses": None}))
-    served.park(2, held_output(), Approval())
-    served.keep(3, refund(state=CallState.IN_DOUBT))
-    served.park(4, refund(), Approval(teams=("legal",), quorum={"legal": 2}))
-    assert isinstance(served.inventory, MemoryRecords)
-    tool = {"name": "t" * 120, "description": odd}
-    served.inventory.tools["crm", "t" * 120] = ToolSeen("crm", "t" * 120, "b", tool, "a", {**tool, "description": "?"})

@@ -21,6 +21,11 @@ const tick = () => {
     due?.classList.toggle("over", left <= 0);
     due?.classList.toggle("soon", left > 0 && left < 600);
   }
+  for (const node of document.querySelectorAll("[data-gone-at]")) {
+    if (now < Number(node.dataset.goneAt)) continue;
+    node.replaceChildren("Hidden again: its time is up.");
+    delete node.dataset.goneAt;
+  }
   for (const ring of document.querySelectorAll("[data-from][data-to]")) {
     const [from, to] = [Number(ring.dataset.from), Number(ring.dataset.to)];
     const percent = Math.max(0, Math.min(100, (100 * (to - now)) / (to - from || 1)));

@@ -11,8 +11,8 @@ export const focusOn = (field) => field.focus({ preventScroll: field.closest("#b
 
 const whyNot = (form, button) => {
   if (button?.classList.contains("arm") && !isArmed()) return () => say("That was too quick: look, then press again.");
-  if (button?.dataset.act === "approve" && !isSeen()) return showMore;
-  const comment = form.querySelector("textarea");
+  if (["approve", "whole"].includes(button?.dataset.act) && !isSeen()) return showMore;
+  const comment = form.querySelector("textarea"); // of its own, not one elsewhere that names it
   const needs = "needsReason" in form.dataset || "needsReason" in (button?.dataset ?? {});
   if (needs && comment && !comment.value.trim()) {
     return () => { say("Say why: a reason is needed here."); focusOn(comment); };

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -99,6 +101,26 @@ def test_p14_a_page_has_so_many_rows_and_leads_to_the_next(house: House) -> None
         assert f"{len(pages[-1])} of 53" in html
     assert [len(page) for page in pages] == [25, 25, 3]
     assert [row for page in pages for row in page] == [f"/c/c-{number}" for number in range(53)]
+
+
+def test_p14_a_page_costs_nearly_the_same_however_much_waits(house: House) -> None:
+    def cost_sec() -> float:
+        return min(_cpu_sec(lambda: browser.get("/")) for _ in range(5))
+
+    browser = house.logged_in()
+    for number in range(ROWS_MAX + 5):
+        house.world.park(refund(id=f"c-{number}", review_id=f"r-{number}"), Approval(timeout_sec=1000 + number))
+    few = cost_sec()
+    for number in range(ROWS_MAX + 5, 1_000):
+        house.world.park(refund(id=f"c-{number}", review_id=f"r-{number}"), Approval(timeout_sec=1000 + number))
+    many = cost_sec()
+    assert many < 3 * few, (few, many)
+
+
+def _cpu_sec(work: Callable[[], object]) -> float:
+    begun = process_time()
+    work()
+    return process_time() - begun
 
 
 def test_nothing_to_do_is_said_calmly_with_what_goes_by_itself(house: House) -> None:

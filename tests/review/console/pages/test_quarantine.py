@@ -11,7 +11,7 @@ def test_the_page_shows_shape_and_findings_and_no_value(house: House) -> None:
     house.world.park(held_output())
     html = house.logged_in("sam").get("/q/c-1").text
     assert "aws_access_key" in html
-    assert "$.result.content[0].text" in html
+    assert "result.content[0].text" in html
     assert "24 characters" in html
     assert "AKIA" not in html
 
@@ -36,6 +36,43 @@ def test_looking_in_clear_needs_a_reason_and_is_recorded(house: House) -> None:
     assert shown.headers["cache-control"] == "no-store"
     assert [entry.kind for entry in house.world.records.entries][-1] is EntryKind.OUTPUT_REVEALED
     assert "AKIA" not in browser.get("/q/c-1").text
+
+
+def test_looking_shows_both_sides_what_is_withheld_and_what_a_redacted_release_would_give(house: House) -> None:
+    house.world.park(held_output())
+    browser = house.logged_in("sam")
+    html = browser.decide("reveal", page="/q", why="to judge it").text
+    gets, withheld = html.split('id="withheld-title"')
+    assert "[REDACTED]" in gets
+    assert "AKIA" not in gets
+    assert "AKIAABCDEFGHIJKLMNOP" in withheld
+    forms = [entry.body["form"] for entry in house.world.records.entries if entry.kind is EntryKind.OUTPUT_REVEALED]
+    assert forms == ["whole", "redacted"]
+    kept = browser.decide("reveal", page="/q", why="again", keep_1="aws_access_key").text
+    assert "AKIAABCDEFGHIJKLMNOP" in kept.split('id="withheld-title"')[0]
+    assert 'value="aws_access_key" checked' in kept
+
+
+def test_why_it_cannot_be_redacted_is_said_beside_what_is_withheld(house: House) -> None:
+    house.world.park(held_output())
+    house.world.redactor.why_not = "its schema forbids it"
+    html = house.logged_in("sam").decide("reveal", page="/q", why="to judge it").text
+    assert "Not redacted: It cannot be redacted: its schema forbids it." in html
+    assert "AKIAABCDEFGHIJKLMNOP" in html
+
+
+def test_an_output_is_released_without_what_was_found_but_for_the_kinds_that_are_kept(house: House) -> None:
+    house.world.park(held_output())
+    browser = house.logged_in("sam")
+    response = browser.decide("release_redacted", page="/q", comment="without the key")
+    assert response.headers["location"] == "/q/c-1?did=redacted"
+    assert house.world.call.state is CallState.RELEASED
+    assert "[REDACTED]" in str(house.world.call.outcome)
+
+
+def test_where_several_must_agree_nothing_is_offered_redacted(house: House) -> None:
+    house.world.park(held_output(), Approval(quorum={"": 2}))
+    assert "/release_redacted" not in house.logged_in("sam").get("/q/c-1").text
 
 
 def test_release_and_destroy_need_a_reason(house: House) -> None:
