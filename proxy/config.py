@@ -220,7 +220,16 @@ class Parking(Part):
     open_reviews_max: Count = 20_000
     """Calls of all agents that wait for people."""
     held_responses_max: Count = 10_000
-    """Connections held open at once."""
+    """Connections held open at once; more: a ticket at once."""
+    held_responses_per_agent_max: Count | None = None
+    """Of one agent; by default twice the calls it may have waiting."""
+    held_bytes_max: Bytes = 64 * MIB
+    """Bodies of the requests that are held, all together; more: a ticket at once."""
+
+    @property
+    def held_of_agent_max(self) -> int:
+        """How many responses of one agent are held."""
+        return self.held_responses_per_agent_max or 2 * self.open_reviews_per_agent_max
 
 
 type Tier = Literal["low", "medium", "high", "unrated"]

@@ -42,6 +42,7 @@ class Exchange(Protocol):
     call: ToolCall
     client: Client
     ticket: str | None
+    size_bytes: int  # of the request's body, which is kept while the agent is held
     left: asyncio.Event  # set when the agent's connection has gone or it has cancelled its wait
 
     async def dispatch(self, call: ToolCall, sent: Sent) -> Dispatched:

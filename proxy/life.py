@@ -258,6 +258,8 @@ class Life:
                 client=self.exchange.client,
                 left=None if staying else self.exchange.left,
                 patience_sec=_STAY_SEC if staying else None,
+                agent=self.exchange.call.agent.id,
+                size_bytes=self.exchange.size_bytes,
             )
         except TooManyHeld:
             return None

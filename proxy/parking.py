@@ -5,12 +5,14 @@ Rules of this module:
   what that means is the gate's business.
 * Patience is the client's, by profile: we answer before it gives up. A client seen to leave earlier is believed,
   for its own agent alone: nobody shortens the holds of others.
-* Both caps are ours (P14): past `held_responses_max` a hold is refused, quickly.
+* The caps are ours (P14): so many held responses in all and of one agent, and so many bytes of requests that wait in
+  them. Past one nobody is held: the ticket comes at once, and the question stands all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -29,14 +31,23 @@ class Woken(StrEnum):
 
 
 class TooManyHeld(Exception):
-    """`held_responses_max` is reached."""
+    """No more is held, of this agent or at all."""
 
 
 class Waiter:
     """One agent's wait for one call. `until` is wall time; waiting itself runs on the loop's monotonic clock."""
 
-    def __init__(self, call_id: str, *, since: float, until: float, left: asyncio.Event | None) -> None:
-        self.call_id = call_id
+    def __init__(
+        self,
+        call_id: str,
+        *,
+        since: float,
+        until: float,
+        left: asyncio.Event | None,
+        agent: str = "",
+        size_bytes: int = 0,
+    ) -> None:
+        self.call_id, self.agent, self.size_bytes = call_id, agent, size_bytes
         self.since = since
         self.until = until
         self.left = left
@@ -89,6 +100,8 @@ class Parking:
         self._clock = clock
         self._waiters: dict[str, set[Waiter]] = {}
         self._count = 0
+        self._bytes = 0
+        self._of_agent: Counter[str] = Counter()
         self._learned: dict[tuple[str, str, str], float] = {}
         self._closing = False
         self._listeners: list[Callable[[str], None]] = []
@@ -104,16 +117,30 @@ class Parking:
         return min(patience, learned) if learned is not None else patience
 
     def sit_down(
-        self, call_id: str, *, client: Client, left: asyncio.Event | None, patience_sec: float | None = None
+        self,
+        call_id: str,
+        *,
+        client: Client,
+        left: asyncio.Event | None,
+        patience_sec: float | None = None,
+        agent: str = "",
+        size_bytes: int = 0,
     ) -> Waiter:
-        """A new waiter. Raises: TooManyHeld."""
-        if self._count >= self._config.held_responses_max:
+        """A new waiter of this agent, with so many bytes of its request. Raises: TooManyHeld."""
+        config = self._config
+        if (
+            self._count >= config.held_responses_max
+            or self._of_agent[agent] >= config.held_of_agent_max
+            or self._bytes + size_bytes > config.held_bytes_max
+        ):
             raise TooManyHeld
         now = self._clock()
         patience = self.patience_sec(client) if patience_sec is None else patience_sec
-        waiter = Waiter(call_id, since=now, until=now + patience, left=left)
+        waiter = Waiter(call_id, since=now, until=now + patience, left=left, agent=agent, size_bytes=size_bytes)
         self._waiters.setdefault(call_id, set()).add(waiter)
         self._count += 1
+        self._of_agent[agent] += 1
+        self._bytes += size_bytes
         if self._closing:
             waiter.close()
         return waiter
@@ -124,6 +151,10 @@ class Parking:
             return
         waiters.discard(waiter)
         self._count -= 1
+        self._bytes -= waiter.size_bytes
+        self._of_agent[waiter.agent] -= 1
+        if not self._of_agent[waiter.agent]:
+            del self._of_agent[waiter.agent]
         if not waiters:
             del self._waiters[waiter.call_id]
         waiter.done()

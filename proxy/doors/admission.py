@@ -133,6 +133,11 @@ class Place:
         admission.working.take(agent)
         admission.in_flight.take(agent)
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its body."""
+        return self._bytes
+
     def step_aside(self) -> None:
         """It waits for somebody else now: others are worked on meanwhile."""
         if self._state is _State.WORKING:

@@ -50,6 +50,7 @@ class McpExchange:
         self.sent_call = call  # an edit, or a ticket, makes what is sent another call than what was asked for
         self.client = request.client
         self.ticket = request.ticket
+        self.size_bytes = request.place.size_bytes
         self.left = reply.left
         self.request, self.reply = request, reply
         self.is_dispatched = False

@@ -49,6 +49,7 @@ class Question:
     """One request of a tool server, while it waits for the agent. It is also the `Exchange` by which it is judged."""
 
     ticket: str | None = None
+    size_bytes: int = 0
 
     def __init__(self, asker: Asker, request: JsonObject, reply: AgentReply, event_id: str | None) -> None:
         session = asker.session
@@ -134,6 +135,7 @@ class AgentAnswer:
     """The agent's response to a question, on its way to the tool: an `Exchange` of its own."""
 
     ticket: str | None = None
+    size_bytes: int = 0
 
     def __init__(self, question: Question, link: Link, response: JsonObject) -> None:
         self.client = question.client

@@ -14,6 +14,7 @@ from redaction.scan import Detectors
 from redaction.shape import Role
 from redaction.walk import Form, Leaf, Unreadable, WalkLimits
 from review import inert, passwords, shape, stops
+from review.console import tail
 from review.live import EVERYTHING, Pages
 from review.model import StopScope
 from review.refusals import Unacceptable
@@ -141,7 +142,12 @@ def _target(chars: int) -> bool:
     return loads(lambda: stops.check_target(StopScope.SERVER, "x" * chars, ["x" * chars]), Unacceptable)
 
 
+def _digits(count: int) -> bool:
+    return loads(lambda: tail._number("after", "1" * count), tail.Unreadable)
+
+
 ROWS = (
+    Row("review.console.tail.NUMBER_DIGITS_MAX", _digits),
     Row("audit.chain.ENTRY_BYTES_MAX", _entry),
     Row("audit.canonical.DEPTH_MAX", lambda n: loads(lambda: canonical.canonical(_nested(n)), ValueError)),
     Row("audit.masks.MASK_ITEMS_MAX", lambda n: _masked_whole([1] * n)),

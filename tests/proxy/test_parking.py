@@ -49,11 +49,11 @@ async def test_an_agent_that_leaves_ends_its_wait() -> None:
 
 async def test_closing_wakes_everybody_who_waits_and_whoever_comes_later() -> None:
     lot = parking()
-    waiters = [lot.sit_down(f"c{n}", client=UNKNOWN, left=None) for n in range(100)]
+    waiters = [lot.sit_down(f"c{n}", client=UNKNOWN, left=None) for n in range(50)]
     for waiter in waiters:
         await waiter.woken(T0)
     lot.close()
-    assert [await waiter.woken(T0) for waiter in waiters] == [Woken.CLOSING] * 100
+    assert [await waiter.woken(T0) for waiter in waiters] == [Woken.CLOSING] * 50
     late = lot.sit_down("late", client=UNKNOWN, left=None)
     assert await late.woken(T0) is Woken.CLOSING
     for waiter in [*waiters, late]:
@@ -117,3 +117,32 @@ def test_listeners_hear_every_bell() -> None:
     lot.listen(heard.append)
     lot.ring("c1")
     assert heard == ["c1"]
+
+
+@pytest.mark.parametrize(("held", "fits"), [(1, True), (2, True), (3, False)])
+async def test_p14_one_agent_is_held_so_often_and_the_others_all_the_same(held: int, fits: bool) -> None:
+    lot = parking(open_reviews_per_agent_max=1)  # and twice as many held responses
+    waiters = [lot.sit_down(f"c{n}", client=UNKNOWN, left=None, agent="ada") for n in range(held - 1)]
+    if fits:
+        waiters.append(lot.sit_down("last", client=UNKNOWN, left=None, agent="ada"))
+    else:
+        with pytest.raises(TooManyHeld):
+            lot.sit_down("one more", client=UNKNOWN, left=None, agent="ada")
+    waiters.append(lot.sit_down("another's", client=UNKNOWN, left=None, agent="bob"))
+    for waiter in waiters:
+        lot.stand_up(waiter)
+    assert lot.held == 0
+    lot.stand_up(lot.sit_down("again", client=UNKNOWN, left=None, agent="ada"))
+
+
+@pytest.mark.parametrize(("size", "fits"), [(59, True), (60, True), (61, False)])
+async def test_p14_the_bytes_of_held_requests_are_bounded(size: int, fits: bool) -> None:
+    lot = parking(held_bytes_max=100)
+    first = lot.sit_down("c1", client=UNKNOWN, left=None, size_bytes=40)
+    if fits:
+        lot.stand_up(lot.sit_down("c2", client=UNKNOWN, left=None, size_bytes=size))
+    else:
+        with pytest.raises(TooManyHeld):
+            lot.sit_down("c2", client=UNKNOWN, left=None, size_bytes=size)
+    lot.stand_up(first)
+    lot.stand_up(lot.sit_down("c3", client=UNKNOWN, left=None, size_bytes=100))

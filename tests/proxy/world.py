@@ -68,6 +68,7 @@ class FakeExchange:
         self.call = call
         self.client = client or Client(name="test", version="1")
         self.ticket: str | None = None
+        self.size_bytes = 0
         self.left = asyncio.Event()
         self.parked_as: list[str] = []
         self.was_parked = asyncio.Event()
