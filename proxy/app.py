@@ -30,8 +30,10 @@ from policies.model import ToolCall
 from proxy.agents import Agents
 from proxy.config import Config, ConfigError, Listener
 from proxy.config_checks import LISTENERS
+from proxy.config_secrets import resolve_secret
 from proxy.doors.door_head import TrustedPeers
 from proxy.doors.mcp_http import McpDoor
+from proxy.figures import Figures
 from proxy.gate_rows import GateRows
 from proxy.ids import Ids
 from proxy.inspector_template import InspectorsDown
@@ -40,6 +42,7 @@ from proxy.judging import Judging
 from proxy.keys import Keys
 from proxy.kill_switch import KillSwitch
 from proxy.ledger import StoredLedger
+from proxy.metrics import Metrics
 from proxy.parking import Parking
 from proxy.policy_desk import PolicyDesk
 from proxy.redacting import Redacting
@@ -56,6 +59,7 @@ from proxy.upstreams.registry import Surroundings, close_all
 from proxy.upstreams.registry import build as build_upstreams
 from proxy.upstreams.stoppable import StoppableUpstream
 from proxy.volatile import without_volatile
+from proxy.watching import CallLog
 from proxy.wire import strict_json
 from proxy.wire.http_protocol import ServerLimits
 from proxy.wire.http_server import Server, tls_context
@@ -187,6 +191,7 @@ class App:
         )
         self.inspectors = InspectorPool(config.inspection)
         self.parking = Parking(config.parking, clock=self.clock)
+        self.metrics = Metrics(config.servers)
         self.judging = Judging(
             snapshot=lambda: self.policies.current,
             definitions=self.inventory,
@@ -207,6 +212,7 @@ class App:
             ticket_key=self.keys.ticket,
             repeat_key_of=repeat_key_of,
             ids=self.ids.call,
+            watchers=(self.metrics, CallLog(config.logs.calls, clock=self.clock)),
         )
         self.kill_switch = KillSwitch(
             stopped=self.stopped,
@@ -301,9 +307,26 @@ class App:
             clock=self.clock,
             ready=self._why_not_ready,
             snapshot=lambda: self.policies.current,
+            figures=self._figures(),
             settings=ConsoleSettings(
                 public_url=self.reviewers_url, takes_peer=TrustedPeers(self.config.reviewers_listener).takes
             ),
+        )
+
+    def _figures(self) -> Figures:
+        token = self.config.metrics.token
+        return Figures(
+            metrics=self.metrics,
+            token=None if token is None else resolve_secret(token, where="metrics.token", environ=os.environ),
+            store=self.store,
+            inbox=self.inbox,
+            parking=self.parking,
+            inspectors=self.inspectors,
+            stopped=self.stopped,
+            door=self.door,
+            servers=lambda: {"agents": self.agents_server, "reviewers": self.reviewers_server},
+            snapshot=lambda: self.policies.current,
+            clock=self.clock,
         )
 
     async def _why_not_ready(self) -> str | None:

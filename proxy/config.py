@@ -248,6 +248,20 @@ class Reviewing(Part):
     """Team that is asked when a question is escalated and its rules name none; without it, the admins."""
 
 
+class Logs(Part):
+    """The log on standard error. It holds no values of calls."""
+
+    calls: Literal["none", "unusual", "all"] = "unusual"
+    """Which calls get a line: none, unusual (all but those that were simply answered) or all."""
+
+
+class MetricsAccess(Part):
+    """Who may read the figures at `/metrics` of the reviewers' listener."""
+
+    token: SecretValue | None = None
+    """What a scraper sends as `Authorization: Bearer …`; without it only logged-in reviewers read them."""
+
+
 class Inspection(Part):
     """Looking through what tools return before the agent sees it."""
 
@@ -327,6 +341,10 @@ class Config(Part):
     """Looking through what tools return."""
     limits: Limits = Field(default_factory=Limits)
     """What requests may take."""
+    logs: Logs = Field(default_factory=Logs)
+    """The log on standard error."""
+    metrics: MetricsAccess = Field(default_factory=MetricsAccess)
+    """Figures for Prometheus."""
     retain_days: Annotated[int, Field(ge=1, le=3660)] = 30
     """After so many days the values of ended calls are erased."""
 

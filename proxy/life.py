@@ -36,6 +36,7 @@ from proxy.heavy import away, is_heavy
 from proxy.parking import TooManyHeld, Waiter, Woken
 from proxy.tasks import spawn
 from proxy.upstreams.base import Sent, UpstreamFailed
+from proxy.watching import Times
 from review.model import ReviewState
 from review.ports import Change, ChangeLost, StoreDown
 
@@ -51,6 +52,7 @@ class Life:
     def __init__(self, runner: Runner, exchange: Exchange, gate: Gate) -> None:
         self.exchange = exchange
         self.gate = gate
+        self.times = Times()
         self.place = ""  # taken among the open questions, until its own is written
         self._runner = runner
         self._waiter: Waiter | None = None
@@ -144,6 +146,7 @@ class Life:
             return CallStopped(stop, False, clock())
         self._forwarded = True
         cutting = self._cutting = asyncio.timeout(None)
+        began = _now()
         failpoint("dispatch.begun")
         try:
             async with cutting:
@@ -156,6 +159,7 @@ class Life:
             return self._broke_off(call, "it was stopped", sent=sent.happened)
         finally:
             self._cutting = None
+            self.times.tool += _now() - began
         failpoint("response.read")
         return ResponseReceived(dispatched.response, dispatched.http_status, clock())
 
@@ -181,6 +185,7 @@ class Life:
         runner = self._runner
         rules = runner.output_rules(command.call)
         definition = command.call.definition
+        began = _now()
         failpoint("inspection.begun")
         inspection = await runner.inspectors.inspect(
             command.response,
@@ -188,6 +193,7 @@ class Life:
             surface=command.surface,
             output_schema=definition.output_schema if definition is not None else None,
         )
+        self.times.inspection += _now() - began
         failpoint("inspection.done")
         return ResponseInspected(command.response, command.http_status, inspection, runner.clock())
 
@@ -206,7 +212,10 @@ class Life:
 
     async def _woken(self, waiter: Waiter, call_id: str, *, outcome: bool) -> Event:
         clock = self._runner.clock
-        match await waiter.woken(clock()):
+        began = _now()
+        woken = await waiter.woken(clock())
+        self.times.people += _now() - began
+        match woken:
             case Woken.LEFT:
                 now = clock()
                 self._runner.parking.learn_departure(self.exchange.client, now - waiter.since)
@@ -355,6 +364,11 @@ class Life:
                 # It stays dispatching, and `name_doubts` says the same once the store is back.
                 log.error("doubt_not_recorded", call=record.id, why=str(problem))
         return True
+
+
+def _now() -> float:
+    """Monotonic seconds: of durations alone."""
+    return asyncio.get_running_loop().time()
 
 
 _STAY_SEC = 400 * 24 * 3600.0

@@ -9,7 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,6 +35,7 @@ from proxy.repeats import Repeat, repeat_of
 from proxy.stopped import Stopped
 from proxy.tasks import spawn
 from proxy.upstreams.inventory import InventoryUnavailable
+from proxy.watching import Watches
 from redaction.model import Inspection, Surface
 from review.model import CallRecord, CallState, ReviewRecord
 from review.ports import Change, ChangeLost, InsertCall, InsertReview, MoveCall, Records, StoreDown
@@ -78,6 +79,7 @@ class Runner:
         ticket_key: bytes,
         repeat_key_of: Callable[[ToolCall], str],
         ids: Callable[[], str],
+        watchers: Sequence[Watches] = (),
     ) -> None:
         self.records = records
         self.judging = judging
@@ -91,6 +93,7 @@ class Runner:
         self._ticket_key = ticket_key
         self._repeat_key_of = repeat_key_of
         self._new_call_id = ids
+        self._watchers = watchers
         self._refusals = PerSecond(REFUSALS_PER_SEC_MAX)
         self.lives = Lives()
         self.questions = OpenQuestions(open_max=config.open_reviews_max, of_agent_max=config.open_reviews_per_agent_max)
@@ -101,12 +104,12 @@ class Runner:
     async def call(self, exchange: Exchange) -> Answer:
         """The whole life of one judged request."""
         life = Life(self, exchange, self._gate(exchange))
-        return await self._guarded(life, self._begin(exchange, life))
+        return await self._watched(life, self._begin(exchange, life))
 
     async def collect(self, exchange: Exchange) -> Answer:
         """A ticket presented without the call itself (tool `interlock_collect`)."""
         life = Life(self, exchange, self._gate(exchange))
-        return await self._guarded(life, self._present(exchange, life, any_tool=True))
+        return await self._watched(life, self._present(exchange, life, any_tool=True))
 
     async def stay(self, life: Life, call_id: str) -> None:
         """The agent has gone, and the rule says execute on approval: the life goes on, and nobody reads its answer."""
@@ -138,6 +141,8 @@ class Runner:
 
         At most `REFUSALS_PER_SEC_MAX` entries a second (P14); the next entry says how many were left out.
         """
+        for watcher in self._watchers:
+            watcher.refused(status)
         left_out = self._refusals.admit(self.clock())
         if left_out is None:
             return
@@ -212,6 +217,16 @@ class Runner:
             reopen_within_sec=REOPEN_WITHIN_SEC,
             may_stay=exchange.client.revision < MODERN,
         )
+
+    async def _watched(self, life: Life, work: object) -> Answer:
+        """A guarded life, and then those who watch are told where its time went."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        answer = await self._guarded(life, work)
+        life.times.whole = now() - began
+        for watcher in self._watchers:
+            watcher.ended(life.exchange.call, answer, life.times)
+        return answer
 
     async def _guarded(self, life: Life, work: object) -> Answer:
         """The top of a call: every failure refuses, and one that happened while sending is named as doubt."""

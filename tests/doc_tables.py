@@ -47,6 +47,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "proxy.doors.mcp_resume.RETRY_SEC_MAX": "seconds between two of them, whatever the server asks for",
         "proxy.runner.REOPEN_WITHIN_SEC": "seconds within which an identical call meets the earlier one",
         "proxy.runner.REFUSALS_PER_SEC_MAX": "entries a second about refusals; then counted",
+        "proxy.watching.CALL_LINES_PER_SEC_MAX": "lines a second in the log about calls; then counted",
         "proxy.recent.Recent.keys_max": "unsettled calls known in memory; more: every call looks into the store",
         "proxy.gate_rows.RELEASE_EXPIRES_SEC": "seconds a quarantined output waits for people; then destroyed",
         "proxy.app.SHUTDOWN_SEC": "seconds a stop waits for requests in flight; then they are cut and named in doubt",

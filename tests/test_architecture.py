@@ -99,6 +99,7 @@ ONE_FILE: dict[tuple[str, str], str] = {
     ("audit", "orjson"): "audit/canonical.py",
     ("audit", "rfc8785"): "audit/canonical.py",
     ("review", "argon2"): "review/passwords.py",
+    ("proxy", "prometheus_client"): "proxy/metrics.py",
     ("review", "jinja2"): "review/console/render.py",
     ("review", "markupsafe"): "review/console/render.py",
     ("review", "sse_starlette"): "review/console/events.py",

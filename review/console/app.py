@@ -18,6 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from policies.snapshot import PolicySnapshot
 from review.console import api, assets, events, health, tail
+from review.console import figures as figures_page
+from review.console.figures import Figures
 from review.console.guard import Guard, add_headers
 from review.console.pages import account, call, login, people, quarantine, stops, tools
 from review.console.pages import inbox as inbox_page
@@ -47,11 +49,12 @@ def build(
     ready: Ready,
     settings: ConsoleSettings | None = None,
     snapshot: Callable[[], PolicySnapshot | None] = _no_policies,
+    figures: Figures | None = None,
 ) -> Starlette:
     """The application for the reviewers' listener.
 
     `read_json` is the strict reader (`proxy.wire.strict_json.read`). `ready` answers None, or why the gate cannot work.
-    `snapshot` is the policies in force, for saying what goes without a person.
+    `snapshot` is the policies in force, for saying what goes without a person. `figures` is what `/metrics` answers.
     """
     settings = settings or ConsoleSettings()
     files = assets.load()
@@ -83,6 +86,7 @@ def build(
         routes=[
             *assets.routes(files),
             *health.routes(console),
+            *figures_page.routes(console, figures),
             *events.routes(console),
             *tail.routes(console),
             *api.routes(console),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.blackbox.gate_process import AGENT_KEYS, GateProcess, House, ToolHouse, tool
+from tests.blackbox.gate_process import AGENT_KEYS, SCRAPER_TOKEN, GateProcess, House, ToolHouse, tool
 
 POLICY = """
 version: v1
@@ -79,7 +79,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     parking = {"hold_sec": 30, "keepalive_sec": 0.1, "progress_sec": 0.1, "clients": {"impatient": 0.1}}
     parking["open_reviews_per_agent_max"] = 1_000  # held outputs count too
     agents = {name: {"key_sha256": sha256(key.encode()).hexdigest()} for name, key in AGENT_KEYS.items()}
-    gate = GateProcess(base, POLICY, servers, parking=parking, agents=agents)
+    gate = GateProcess(base, POLICY, servers, parking=parking, agents=agents, metrics={"token": SCRAPER_TOKEN})
     try:
         gate.start()
         yield House(gate, tools)

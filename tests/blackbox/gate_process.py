@@ -33,6 +33,7 @@ READY_SEC_MAX = 60
 END_SEC_MAX = 20
 WAIT_SEC_MAX = 10
 PASSWORD = "a long enough password"
+SCRAPER_TOKEN = "scraper-0123456789"
 AGENT_KEYS = {name: f"ilk_{name}-0123456789-0123456789-0123456789" for name in ("anna", "bert")}
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
 REVISIONS = (LEGACY, MODERN)

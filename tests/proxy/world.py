@@ -14,7 +14,7 @@ from typing import Any
 
 from policies.model import Agent, Decision, JsonObject, OutputRules, ToolCall
 from proxy.config import Parking as ParkingConfig
-from proxy.exchange import Client, Dispatched
+from proxy.exchange import Answer, AnswerKind, Client, Dispatched
 from proxy.gate_rows import GateRows
 from proxy.parking import Parking
 from proxy.runner import Runner
@@ -22,6 +22,7 @@ from proxy.stopped import Stopped
 from proxy.tasks import spawn
 from proxy.telling import Teller
 from proxy.upstreams.base import Sent, UpstreamFailed
+from proxy.watching import Times
 from redaction.model import Inspection, Outcome, Surface
 from review.model import CallRecord, CallState, ReviewRecord, ReviewState
 from review.ports import Change, ChangeLost, MoveCall, MoveReview, StoreDown
@@ -144,6 +145,20 @@ def by_amount(call: ToolCall) -> Decision:
     return ask() if amount <= 10_000 else deny()
 
 
+class Watcher:
+    """Keeps what those who watch are told."""
+
+    def __init__(self) -> None:
+        self.ended_calls: list[tuple[str, AnswerKind, Times]] = []
+        self.refused_with: list[int] = []
+
+    def ended(self, call: ToolCall, answer: Answer, times: Times) -> None:
+        self.ended_calls.append((call.server, answer.kind, times))
+
+    def refused(self, status: int) -> None:
+        self.refused_with.append(status)
+
+
 class World:
     """Everything a runner needs, and the acts of reviewers."""
 
@@ -160,6 +175,7 @@ class World:
         """A runner over the same store: at first, and again after a restart."""
         ids = CountedIds()
         ids._n = len(self.records.calls) * 10
+        self.watcher = Watcher()
         self.parking = Parking(self.config, clock=lambda: self.now)
         self.stopped = Stopped()
         rows = GateRows(teller=Teller(KEY), ids=ids, ticket_key=KEY, repeat_key_of=key_of)
@@ -175,6 +191,7 @@ class World:
             ticket_key=KEY,
             repeat_key_of=key_of,
             ids=ids.call,
+            watchers=(self.watcher,),
         )
 
     def exchange(self, call: ToolCall | None = None, **how: Any) -> FakeExchange:

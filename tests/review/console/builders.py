@@ -19,6 +19,7 @@ from policies.model import JsonObject
 from policies.snapshot import PolicySnapshot
 from proxy.wire.strict_json import read
 from review.console.app import build
+from review.console.figures import Figures
 from review.console.settings import ConsoleSettings
 from review.identity import Accounts
 from review.live import Pages
@@ -87,6 +88,7 @@ class House:
     waiting: Holds = field(default_factory=Holds)
     why_not_ready: str | None = None
     policies: PolicySnapshot | None = None
+    figures: Figures | None = None
 
     def __post_init__(self) -> None:
         numbers = count(1)
@@ -116,6 +118,7 @@ class House:
             ready=self._ready,
             settings=self.settings,
             snapshot=lambda: self.policies,
+            figures=self.figures,
         )
 
     async def _ready(self) -> str | None:

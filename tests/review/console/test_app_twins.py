@@ -38,8 +38,8 @@ PAGES: Mapping[str, frozenset[str]] = {
 }
 """What a program finds of each page, at least. A page that is not here fails `test_every_page_has_a_twin`."""
 
-OTHERS = ("/login", "/login/link/{token}", "/static/{digest}/{name}", "/events")
-"""What is no page about reviews: doors, files, the stream of changes."""
+OTHERS = ("/login", "/login/link/{token}", "/static/{digest}/{name}", "/events", "/metrics")
+"""What is no page about reviews: doors, files, the stream of changes, figures for scrapers."""
 
 
 def _house() -> House:
