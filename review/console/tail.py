@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from audit.entry import EntryKind
 from policies.model import JsonObject
@@ -74,24 +74,27 @@ def routes(console: Console) -> list[BaseRoute]:
         if streams.total() >= settings.tails_max or streams[session] >= settings.tails_per_session_max:
             data = error_data("too_many_streams", "Too many programs watch the record; end one of them.")
             return json_answer(data, HTTPStatus.SERVICE_UNAVAILABLE)
-        streams[session] += 1
-        return StreamingResponse(
-            _counted(_Tail(console, who, token_of(request)).events(start), streams, session),
-            media_type="text/event-stream",
-        )
+        return _Stream(_Tail(console, who, token_of(request)).events(start), streams, session)
 
     return [Route("/api/v1/tail", tail, methods=["GET"])]
 
 
-async def _counted(events: AsyncIterator[str], streams: Counter[str], session: str) -> AsyncIterator[str]:
-    try:
-        async with aclosing(events) as open_events:  # type: ignore[type-var]
-            async for event in open_events:
-                yield event
-    finally:
-        streams[session] -= 1
-        if streams[session] <= 0:
-            del streams[session]
+class _Stream(StreamingResponse):
+    """A stream that has its place from when it is made until it is over, also if nobody ever read of it."""
+
+    def __init__(self, events: AsyncGenerator[str], streams: Counter[str], session: str) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._events, self._streams, self._session = events, streams, session
+        streams[session] += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams[self._session] -= 1
+            if self._streams[self._session] <= 0:
+                del self._streams[self._session]
+            await self._events.aclose()
 
 
 def _start(request: Request) -> Start:
@@ -122,7 +125,7 @@ class _Tail:
     token: str
     known: OrderedDict[str, JsonObject] = field(default_factory=OrderedDict)  # call -> agent, server, tool
 
-    async def events(self, start: Start) -> AsyncIterator[str]:
+    async def events(self, start: Start) -> AsyncGenerator[str]:
         """Ends with an event `over` that says why, where it is not the gate that stops."""
         ledger, settings = self.console.ledger, self.console.settings
         yield KEEPALIVE  # at once, so that the reader knows it is heard

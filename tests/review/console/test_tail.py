@@ -54,8 +54,10 @@ class Watching(Stream):
 
 
 @asynccontextmanager
-async def watching(house: House, token: str, query: str = "", **headers: str) -> AsyncIterator[Watching]:
-    stream = Watching()
+async def watching(
+    house: House, token: str, query: str = "", *, by: type[Watching] = Watching, **headers: str
+) -> AsyncIterator[Watching]:
+    stream = by()
     named = {"host": "127.0.0.1:8611", "authorization": f"Bearer {token}"} | headers
     scope = {
         "type": "http",
@@ -159,6 +161,22 @@ async def test_streams_are_counted_and_a_place_is_free_again_when_one_ends(house
             async with watching(house, tokens[2]) as third:
                 assert "too_many_streams" in await third.next()
     assert await ids(house, tokens[0], "") == []
+
+
+class Gone(Watching):
+    """Whoever asked has left before the answer's first byte."""
+
+    async def send(self, message: Any) -> None:
+        raise ConnectionResetError
+
+
+async def test_who_leaves_before_anything_was_sent_gives_the_place_back(house: House) -> None:
+    token = await asyncio.to_thread(token_of, house)
+    for _ in range(3):
+        with pytest.raises(ExceptionGroup):
+            async with watching(house, token, by=Gone) as stream:
+                await stream.served
+    assert await ids(house, token, "") == []
 
 
 async def test_a_stream_ends_with_its_login_and_with_the_gate(house: House) -> None:
