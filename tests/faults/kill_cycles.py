@@ -144,11 +144,9 @@ class House:
         elif plan.point in NAMES and not plan.is_at_start:
             switches.set(plan.point, Action.KILL, nth=plan.nth)
         after_sec = random.Random(f"{plan.seed} outside").uniform(0.02, 0.6)
+        is_timed = plan.is_at_start or plan.point == "outside"
         async with self.traffic(plan) as agents:
-            if plan.is_at_start or plan.point == "outside":
-                await asyncio.wait([agents, self.ended()], timeout=after_sec, return_when=asyncio.FIRST_COMPLETED)
-            else:
-                await asyncio.wait([agents, self.ended()], timeout=TRAFFIC_SEC_MAX, return_when=asyncio.FIRST_COMPLETED)
+            await self.ended(agents, within_sec=after_sec if is_timed else TRAFFIC_SEC_MAX)
             self._count_the_kill(plan)
             await asyncio.to_thread(self.gate.kill)
         self.bank.on_arrival = lambda: None
@@ -173,13 +171,15 @@ class House:
         else:
             (self.tally.at if self.gate.switches.struck(plan.point) else self.tally.missed)[plan.point] += 1
 
-    def ended(self) -> asyncio.Future[None]:
-        """Done once the gate's process has ended."""
+    async def ended(self, *others: asyncio.Future[Any], within_sec: float) -> None:
+        """Until the gate's process has ended, or one of the others has, or the time is over."""
         loop = asyncio.get_running_loop()
         ended, handle = loop.create_future(), self.gate.handle
         loop.add_reader(handle, lambda: ended.done() or ended.set_result(None))
-        ended.add_done_callback(lambda _: loop.remove_reader(handle))
-        return ended
+        try:
+            await asyncio.wait([ended, *others], timeout=within_sec, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            loop.remove_reader(handle)  # before anybody closes it
 
     async def _killed_while_starting(self, plan: Plan) -> None:
         self.gate.switches.reset()

@@ -116,7 +116,9 @@ async def test_d9_p01_a_full_disk_refuses_every_call_and_with_room_again_the_gat
         await troubled(house, no_room)
 
 
-@pytest.mark.parametrize("trouble", [no_growth, no_fsync], ids=lambda trouble: str(trouble.__name__))
+@pytest.mark.parametrize(
+    "trouble", [pytest.param(no_growth, marks=pytest.mark.long, id="no_growth"), pytest.param(no_fsync, id="no_fsync")]
+)
 async def test_d9_p01_p03_a_write_or_an_fsync_that_fails_refuses_every_call_and_then_the_gate_goes_on(
     launcher: Launcher, tmp_path: Path, trouble: Trouble
 ) -> None:

@@ -66,7 +66,7 @@ def crashed(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Cra
             house.gate.switches.set("checkpoint.begun", Action.KILL)
             async with house.traffic(Plan(0, "outside", 1, "torn", 0.0, with_child=False)) as agents:
                 await asyncio.wait([agents], timeout=20)
-                await asyncio.wait_for(house.ended(), 20)
+                await house.ended(within_sec=20)
         finally:
             house.close()
 
