@@ -17,11 +17,9 @@ import json
 import os
 import resource
 import select
-import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import interlock
@@ -52,8 +50,8 @@ def warm_settings() -> WorkerSettings:
 
 
 class Launcher:
-    def __init__(self, control: socket.socket, answer_job: Callable[[bytes], bytes]) -> None:
-        self._control, self._answer_job = control, answer_job
+    def __init__(self, control: socket.socket, warm: Any) -> None:
+        self._control, self._warm = control, warm
         self._wanted, self._wanting = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._templates: set[int] = set()
 
@@ -94,7 +92,7 @@ class Launcher:
         if child == 0:
             self._control.close()
             self._wanted.close()
-            become_a_template(json.loads(said), socket.socket(fileno=descriptors[0]), self._answer_job)
+            become_a_template(said, socket.socket(fileno=descriptors[0]), self._warm)
         os.close(descriptors[0])
         self._templates.add(child)
 
@@ -144,26 +142,24 @@ class WarmTemplates:
     def kill(self) -> None: ...
 
 
-def become_a_template(settings: dict[str, Any], control: socket.socket, answer_job: Callable[[bytes], bytes]) -> None:
-    """As `proxy.inspector_worker.main`, with the detectors warm already; never returns."""
+def become_a_template(settings: bytes, control: socket.socket, warm: Any) -> None:
+    """The template's own beginning, but for its warming up; never returns."""
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        control.sendall(inspector_worker.READY)
-        inspector_worker._Template(control, answer_job, WorkerSettings(**settings)).run()
+        inspector_worker.warmed = lambda _settings: warm
+        inspector_worker.main([str(control.detach()), settings.decode()])
     finally:
         os._exit(0)
 
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
-    answer_job = inspector_worker.inspector(warm_settings())
+    warm = inspector_worker.warmed(warm_settings())
     assert threading.active_count() == 1
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads cannot be forked safely"
     gc.collect()
     gc.freeze()
     control.send(b"{}")
-    Launcher(control, answer_job).run()
+    Launcher(control, warm).run()
 
 
 if __name__ == "__main__":
