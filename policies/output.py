@@ -22,6 +22,7 @@ from policies.snapshot import ANY_KIND, OutputRule, PolicySnapshot, SameAs, Stan
 
 _STRICTEST_FIRST = (Do.QUARANTINE, Do.REMOVE, Do.REPLACE, Do.MASK, Do.ALLOW)
 _gravity = attrgetter("truth")
+_NO_RULES = OutputRules()
 
 
 def rules_for(
@@ -35,6 +36,8 @@ def rules_for(
         raise ValueError("the time of a decision needs a time zone")
     if max(len(call.name), len(call.method)) > SUBJECT_CHARS_MAX:
         return OutputRules(always_review=True)  # such a call is denied; were it not, a person would see its output
+    if not snapshot.output:
+        return _NO_RULES
     profile = snapshot.profile(call.server, call.tool, call.method, call.direction)
     view = View(call, profile.labels, FactReader(call, snapshot.facts, gate_facts or {}), at)
     tightening: list[OutputRule] = []

@@ -83,20 +83,21 @@ class Signs:
     def select(self, texts: Texts) -> Iterable[int]:
         if self.asks_always:
             return range(len(texts.texts))
-        look = Look(texts.joined)
+        joined = texts.joined
+        raw = joined.encode("ascii", "replace")
         selected = set(texts.wide)
-        plus = SHORTEST_INTERNATIONAL if "+" in texts.joined else self.shortest_run
+        plus = SHORTEST_INTERNATIONAL if "+" in joined else self.shortest_run
         shortest = b"0" * min(plus, self.shortest_run)
-        for signs, sign in (
-            (look.digits, shortest),
-            (look.shape, b"AA00"),
-            (look.runs, LONG_RUN),
-            (look.letters_and_digits, NINO),
+        for signs, sign in (  # as `Look` has them
+            (raw.translate(_SHAPE, _BETWEEN_DIGITS), shortest),
+            (raw.translate(_SHAPE), b"AA00"),
+            (raw.translate(_ONE_KIND), LONG_RUN),
+            (raw.translate(_ONE_CASE, b" "), NINO),
         ):
             if sign in signs:
                 selected.update(i for i, part in enumerate(signs.split(b"\0")) if sign in part)
-        if may_be_ip(texts.joined):
+        if may_be_ip(joined):
             selected.update(i for i, text in enumerate(texts.texts) if may_be_ip(text))
-        if "@" in texts.joined:
+        if "@" in joined:
             selected.update(i for i, text in enumerate(texts.texts) if "@" in text)
         return [i for i in selected if not NOT_LOOKED_AT.fullmatch(texts.texts[i])]
