@@ -3,7 +3,8 @@
 Rules of this module:
 * Closed loop: a connection sends its next call when the last was answered. Latencies are wall time per call.
 * Every connection is an MCP client of its own: `initialize`, `notifications/initialized`, then calls in that session.
-* An answer that is not a tool result, or an HTTP status other than 200, is a failure and is counted, never dropped.
+* A call that is turned away (503 with Retry-After) is counted apart, and its client waits for as long as it was told.
+* Any other answer that is not a tool result, or an HTTP status other than 200, is a failure and counted, never dropped.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Measured:
 
     calls: int = 0
     failures: int = 0
+    turned_away: int = 0
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     first_failure: str = ""
@@ -54,6 +56,14 @@ class Measured:
     def failed(self, why: str) -> None:
         self.failures += 1
         self.first_failure = self.first_failure or why[:300]
+
+
+class TurnedAway(Exception):
+    """The gate has no room just now; `retry_after_sec` is when to come again."""
+
+    def __init__(self, retry_after_sec: float) -> None:
+        super().__init__(f"turned away for {retry_after_sec:g} s")
+        self.retry_after_sec = retry_after_sec
 
 
 class Unanswered(Exception):
@@ -85,9 +95,12 @@ class Client:
         await self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     async def call(self, number: int) -> str | None:
-        """One `tools/call`; what was wrong with its answer, or None. Raises: Unanswered."""
+        """One `tools/call`; what was wrong with its answer, or None. Raises: TurnedAway, Unanswered."""
         params = {"name": self._target.tool, "arguments": self._target.arguments(number)}
-        status, _, body = await self.post({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+        message = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+        status, headers, body = await self.post(message)
+        if status == 503 and "retry-after" in headers:
+            raise TurnedAway(float(headers["retry-after"]))
         compact = body.replace(b" ", b"")
         if status == 200 and b'"content"' in body and b'"isError":true' not in compact and b'"error":{' not in compact:
             return None
@@ -155,6 +168,10 @@ async def _work(client: Client, numbers: Iterator[int], measured: Measured) -> N
         began = time.perf_counter()
         try:
             wrong = await client.call(number)
+        except TurnedAway as away:
+            measured.turned_away += 1
+            await asyncio.sleep(away.retry_after_sec)
+            continue
         except Unanswered as error:
             wrong = str(error)
         measured.latencies_ms.append((time.perf_counter() - began) * 1000)

@@ -61,6 +61,7 @@ class Leg:
     p50_ms: float
     p99_ms: float
     cpu_us_per_call: float
+    turned_away: int
     failures: int
 
 
@@ -116,6 +117,7 @@ class Bench:
                     round(measured.percentile(0.5), 3),
                     round(measured.percentile(0.99), 3),
                     round(used / measured.calls * 1e6, 1),
+                    measured.turned_away,
                     measured.failures,
                 )
             )
@@ -130,7 +132,7 @@ class Bench:
             )
         except (load.Unanswered, OSError) as error:
             raise NotCompared(f"with {clients} clients: {error}") from error
-        self._next += measured.calls
+        self._next += measured.calls + measured.turned_away
         if target.url.endswith(("/mcp/fast", "/mcp/sdk")) and seconds < self.seconds:
             self.report.gate_calls += measured.calls
         return measured
@@ -271,8 +273,8 @@ def main() -> int:
     peers = {"all": known, "none": []}.get(options.peers, options.peers.split(","))
     if unknown := set(peers) - set(known):
         parser.error(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    print("| tool server | way | clients | calls/s | p50 ms | p99 ms | CPU µs/call | failures |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| tool server | way | clients | calls/s | p50 ms | p99 ms | CPU µs/call | turned away | failures |")
+    print("|---|---|---|---|---|---|---|---|---|")
     report = run(options.seconds, peers)
     told = as_json(report)
     print(f"\nResults inspected: {report.is_inspected}. Every call decided in the record: {report.is_durable}.")

@@ -109,7 +109,7 @@ def carried(target: Target, calls: int, first_id: int) -> tuple[float, int]:
     for connections in CLOSED_CONNECTIONS:
         measured = asyncio.run(load.run(target, connections=connections, calls=calls, start_id=first_id + made))
         made += measured.calls
-        if measured.failures:
+        if measured.failures or measured.turned_away:
             break  # more at once than it lets in
         best = max(best, measured.calls / measured.seconds)
     return best, made

@@ -11,7 +11,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-WORKING_MIN = 16
+WORKING_MIN = 24  # of which one agent alone gets 18
 OWN_SEC_MAX = 0.12
 SUSTAINED_SEC = 0.2
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.doors.admission import BODIES, FULL, SHARE, Admission, Busy
+from proxy.doors.pace import WORKING_MIN
 
 
 def _admission(working: int = 4, in_flight: int = 8, bodies: int = 100) -> Admission:
@@ -119,4 +120,4 @@ def test_p14_the_time_a_request_waits_for_others_is_not_its_own() -> None:
         slow = admission.enter("ada")
         now += 0.2
         slow.leave()
-    assert admission.working.most == 16
+    assert admission.working.most == WORKING_MIN
