@@ -251,7 +251,7 @@ def _write_real(value: Any) -> float | None:
     number = float(value)
     if not math.isfinite(number):  # SQLite would keep NaN as NULL
         raise ValueError(f"{number} is not a time")
-    return number
+    return number + 0.0  # -0.0 becomes 0.0: SQLite drops the sign, and the row's MAC would not fit any more
 
 
 def _write_json(value: Any) -> str:

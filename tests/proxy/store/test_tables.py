@@ -106,6 +106,10 @@ def test_a_record_comes_back_from_its_row(
     connection.close()
 
 
+def test_a_zero_below_zero_is_kept_as_zero(database: sqlite3.Connection) -> None:
+    assert str(kept(database, Thing("t", size=-0.0)).size) == "0.0"
+
+
 def test_numbers_come_back_as_they_were_spelled(database: sqlite3.Connection) -> None:
     spelled = from_json(b'{"a":1.0,"b":1.10,"c":-0,"d":18446744073709551617,"e":1e5}')
     assert to_json(kept(database, Thing("t", notes=spelled, secret=spelled)).secret) == to_json(spelled)
