@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import functools
 import os
-import socket
-import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,7 @@ from audit.entry import EntryDraft, EntryKind
 from audit.masks import commit
 from policies.model import ToolCall
 from proxy.agents import Agents
-from proxy.config import Config, ConfigError, Listener
+from proxy.config import Config, ConfigError
 from proxy.config_checks import LISTENERS
 from proxy.config_secrets import resolve_secret
 from proxy.doors.door_head import TrustedPeers
@@ -42,6 +39,7 @@ from proxy.judging import Judging
 from proxy.keys import Keys
 from proxy.kill_switch import KillSwitch
 from proxy.ledger import StoredLedger
+from proxy.listeners import bound, own_addresses, server_limits, tls_of, url_of
 from proxy.metrics import Metrics
 from proxy.parking import Parking
 from proxy.policy_desk import PolicyDesk
@@ -61,8 +59,7 @@ from proxy.upstreams.stoppable import StoppableUpstream
 from proxy.volatile import without_volatile
 from proxy.watching import CallLog
 from proxy.wire import strict_json
-from proxy.wire.http_protocol import ServerLimits
-from proxy.wire.http_server import Server, tls_context
+from proxy.wire.http_server import Server
 from redaction.detectors.base import DEFAULT_KINDS
 from redaction.detectors.secret_rules import SECRET_KINDS
 from review.console import app as console
@@ -108,7 +105,7 @@ class App:
 
     async def _start(self) -> None:
         config = self.config
-        self._sockets = [_bound(name, getattr(config, name)) for name in LISTENERS]
+        self._sockets = [bound(name, getattr(config, name)) for name in LISTENERS]
         for listener in self._sockets:
             self._closing.callback(listener.close)
         self._build_store(config)
@@ -164,7 +161,7 @@ class App:
             config,
             Surroundings(
                 environ=os.environ,
-                forbidden=frozenset(_own_addresses(self._sockets)),
+                forbidden=frozenset(own_addresses(self._sockets)),
                 ids=self.ids.token,
                 monotonic=time.monotonic,
                 on_change=lambda server: self.inventory.changed(server),
@@ -233,11 +230,11 @@ class App:
     async def _listen(self, config: Config) -> None:
         agents_socket, reviewers_socket = self._sockets
         self.door = self._agents_door(config)
-        limits = _server_limits(config)
+        limits = server_limits(config)
         self.agents_server = Server(
             self.door,
             sockets=[agents_socket],
-            tls=_tls("agents_listener", config.agents_listener),
+            tls=tls_of("agents_listener", config.agents_listener),
             limits=limits,
             answer_holds=self._answer_holds,
             is_behind_proxies=bool(config.agents_listener.trusted_proxies),
@@ -245,7 +242,7 @@ class App:
         self.reviewers_server = Server(
             await self._console(),
             sockets=[reviewers_socket],
-            tls=_tls("reviewers_listener", config.reviewers_listener),
+            tls=tls_of("reviewers_listener", config.reviewers_listener),
             limits=limits,
             is_behind_proxies=bool(config.reviewers_listener.trusted_proxies),
         )
@@ -272,11 +269,11 @@ class App:
 
     @property
     def agents_url(self) -> str:
-        return _url(self.config.agents_listener, self._sockets[0])
+        return url_of(self.config.agents_listener, self._sockets[0])
 
     @property
     def reviewers_url(self) -> str:
-        return _url(self.config.reviewers_listener, self._sockets[1])
+        return url_of(self.config.reviewers_listener, self._sockets[1])
 
     async def _console(self) -> Any:
         self.accounts = Accounts(self.store, self.store, clock=self.clock, token=self.ids.token, key=self.keys.session)
@@ -408,56 +405,3 @@ def _repeat_key(key: bytes, volatile: Mapping[str, Mapping[str, list[str]]], cal
     paths = volatile.get(call.server, {}).get(call.tool, ())
     arguments = without_volatile(call.arguments, paths) if paths else call.arguments
     return repeat_key(key, call, canonical, arguments)
-
-
-def _bound(name: str, listener: Listener) -> socket.socket:
-    """The listener's socket, bound and not yet listening, so that its port is known. Raises: ConfigError."""
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((listener.host, listener.port))
-    except OSError as error:
-        bound.close()
-        mend = f"end what listens there, or give {name}.port another one" if error.errno == errno.EADDRINUSE else ""
-        where = f"{name}: cannot listen on {listener.host}:{listener.port}: {error.strerror}"
-        raise ConfigError(f"{where} ({mend})" if mend else where) from error
-    bound.setblocking(False)
-    return bound
-
-
-def _own_addresses(sockets: Sequence[socket.socket]) -> Iterator[tuple[str, int]]:
-    for bound in sockets:
-        host, port = bound.getsockname()[:2]
-        yield host, port
-
-
-def _url(listener: Listener, bound: socket.socket) -> str:
-    if listener.public_url is not None:
-        return listener.public_url.rstrip("/")
-    host, port = bound.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if listener.tls is not None else 'http'}://{shown}:{port}"
-
-
-def _tls(name: str, listener: Listener) -> ssl.SSLContext | None:
-    """Raises: ConfigError for files that are no certificate and its key."""
-    if listener.tls is None:
-        return None
-    cert, key = listener.tls.cert, listener.tls.key
-    try:
-        return tls_context(cert, key)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"{name}.tls: {cert} and {key} are no certificate and its key in PEM: {error}") from error
-
-
-def _server_limits(config: Config) -> ServerLimits:
-    limits = config.limits
-    return ServerLimits(
-        head_bytes_max=limits.head_bytes_max,
-        head_sec_max=limits.head_sec_max,
-        body_bytes_max=limits.body_bytes_max,
-        body_sec_max=limits.body_sec_max,
-        send_sec_max=limits.send_sec_max,
-        connections_max=limits.connections_max,
-    )
