@@ -26,9 +26,11 @@ def run(gate_fd: int, grace_sec: float, command: list[str]) -> int:
     """Start `command`, watch it and the gate, and see the whole group to its end."""
     os.set_inheritable(gate_fd, False)
     ended = _wake_on_child_end()
-    # Python ignores SIGPIPE and SIGXFSZ; the command is to start with their defaults.
+    # Python ignores SIGPIPE and SIGXFSZ, and a shell without job control makes what it starts in the background ignore
+    # SIGQUIT; the command is to start with their defaults.
+    ordinary = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGQUIT]
     try:
-        pid = os.posix_spawnp(command[0], command, os.environ, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
+        pid = os.posix_spawnp(command[0], command, os.environ, setsigdef=ordinary)
     except (OSError, ValueError) as error:
         _tell(gate_fd, f"cannot_start {getattr(error, 'strerror', None) or error}")
         return 127

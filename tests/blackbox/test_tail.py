@@ -28,7 +28,15 @@ def watching(gate: GateProcess, home: Path, *arguments: str) -> Iterator[tuple[s
     log_in(gate, home)
     command = interlock("tail", "--url", gate.reviewers_url, *arguments)
     process = subprocess.Popen(
-        command, env=environment(home), text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=home
+        command,
+        env=environment(home),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=home,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a shell in the background ignores it
     )
     lines: Queue[str] = Queue()
 

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from policies import argument_limits, arguments, condition_tokens, criteria, yaml_source
+from policies.cases import read_cases
 from policies.check import check
 from policies.condition import SCALARS
 from policies.decide import decide
@@ -26,7 +27,9 @@ from tests.policies.builders import NOON, call
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "policy-language.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = [text for text in BLOCKS if "\ncases:" not in text]
+CASES = [text for text in BLOCKS if text not in EXAMPLES]
 SCHEMA = Draft7Validator(json.loads((ROOT / "schemas" / "policy.schema.json").read_text(encoding="utf-8")))
 
 
@@ -36,6 +39,16 @@ def test_every_example_loads_without_advice_and_fits_the_editor_s_schema(text: s
     assert code == 0, report
     assert "advice: " not in report
     assert [error.message for error in SCHEMA.iter_errors(load_positioned(text, "f.yaml")[0])] == []
+
+
+@pytest.mark.parametrize("text", CASES)
+def test_every_example_of_cases_is_read(text: str) -> None:
+    assert len(read_cases({"example_test.yaml": text})) == text.count("want:")
+
+
+def test_there_are_examples_of_both() -> None:
+    assert len(EXAMPLES) >= 7
+    assert len(CASES) == 1
 
 
 @pytest.mark.parametrize(
