@@ -3,8 +3,8 @@
     python -m bench.parked [--calls 1000,10000] [--json FILE]
 
 Rules of this module:
-* Every parked call is an agent's connection of its own, held open by the gate, as in production. The gate is
-  `interlock serve` with its limits raised to fit and nothing else changed.
+* Every parked call is a client's connection of its own, of one of ten agents, held open by the gate, as in production.
+  The gate is `interlock serve` with its limits raised to fit and nothing else changed.
 * Waking is measured from sending the approval to the agent having its answer: dispatch, inspection and record included,
   the undo window (5 s unless a rule states another) left out.
 * A restart is SIGKILL and a new start on the same folder; then all are still waiting, and a repeated call goes on.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from bench.load import Client, Target
+from bench.load import Client, Target, TurnedAway, Unanswered
 from bench.overhead import module
 from bench.processes import family, free_port, memory_bytes, said, started
 from proxy.reviewer_client import ReviewerClient
@@ -44,6 +45,8 @@ INBOX_READS = 40
 WAKES = 100
 FILES_SPARE = 500
 OPENING_AT_ONCE = 64
+AGENTS = 10  # one agent may have 2,000 sessions
+KEYS = [f"ilk_{number}{'p' * 42}" for number in range(AGENTS)]
 POLICY = """
 version: v1
 rules:
@@ -84,7 +87,10 @@ class Gate:
             "agents_listener": {"port": self.ports[0]},
             "reviewers_listener": {"port": self.ports[1]},
             "policies": ["policy.yaml"],
-            "anonymous": {"enabled": True},
+            "agents": {
+                f"agent-{number}": {"key_sha256": hashlib.sha256(key.encode()).hexdigest()}
+                for number, key in enumerate(KEYS)
+            },
             "parking": parking,
             "limits": {"connections_max": calls + FILES_SPARE},
             "servers": {"fast": {"url": upstream}},
@@ -92,9 +98,10 @@ class Gate:
         (folder / "interlock.yaml").write_text(json.dumps(config))
         self.reviewer = ReviewerClient(f"http://127.0.0.1:{self.ports[1]}")
 
-    @property
-    def target(self) -> Target:
-        return Target(f"http://127.0.0.1:{self.ports[0]}/mcp/fast")
+    def target(self, number: int) -> Target:
+        """Where the agent of call `number` calls."""
+        headers = {"authorization": f"Bearer {KEYS[number % AGENTS]}"}
+        return Target(f"http://127.0.0.1:{self.ports[0]}/mcp/fast", headers)
 
     @contextmanager
     def running(self) -> Iterator[int]:
@@ -122,7 +129,7 @@ class Gate:
 class Waiting:
     """The agents: each a client with one call that is held."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Callable[[int], Target]) -> None:
         self._target = target
         self.answered: dict[int, float] = {}
         self.failures: list[str] = []
@@ -133,14 +140,17 @@ class Waiting:
         """Open a connection for each call and send it."""
         gate = asyncio.Semaphore(OPENING_AT_ONCE)
         for number in range(1, calls + 1):
-            client = Client(self._target, answer_sec_max=PARK_SEC_MAX * 2)
+            client = Client(self._target(number), answer_sec_max=PARK_SEC_MAX * 2)
             self._clients.append(client)
             self._tasks.append(asyncio.get_running_loop().create_task(self._call(client, number, gate)))
 
     async def _call(self, client: Client, number: int, gate: asyncio.Semaphore) -> None:
-        async with gate:
-            await client.open()
-        wrong = await client.call(number)
+        try:
+            async with gate:
+                await client.open()
+            wrong = await client.call(number)
+        except (Unanswered, TurnedAway, OSError) as problem:
+            wrong = repr(problem)
         self.answered[number] = time.perf_counter()
         if wrong is not None:
             self.failures.append(wrong)
@@ -239,7 +249,7 @@ async def goes_on(gate: Gate) -> int:
     """After a restart one call is repeated and approved: it is answered. Returns how many were executed twice."""
     shown = await asyncio.to_thread(gate.reviewer.show, gate.reviews()[0])
     number = shown["call"]["proposed"]["arguments"]["id"]
-    client = Client(gate.target)
+    client = Client(gate.target(number))
     await client.open()
     repeated = asyncio.ensure_future(client.call(number))
     await until(
