@@ -267,9 +267,17 @@ def _next(place: Place, config: Config, wished: Wishes, key: str | None) -> str:
         "",
         f"4. Let it call a tool. What asks waits for you at {reviewers_url}/ . The call is held for about "
         f"{config.parking.hold_sec:g} s; after that its agent gets a ticket, and repeats it later.",
+        *_for_terminals(program, reviewers_url),
         f"Is all well?  {program} doctor{where}",
     ]
     return "\n".join(lines)
+
+
+def _for_terminals(program: str, reviewers_url: str) -> list[str]:
+    """What deciding in a terminal needs where reviewers are not at the usual address."""
+    if reviewers_url == _url(Config().reviewers_listener):
+        return []
+    return [f"In a terminal:  export INTERLOCK_REVIEW_URL={reviewers_url}  and then  {program} login admin"]
 
 
 def _url(listener: Listener) -> str:

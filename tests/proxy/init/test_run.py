@@ -45,6 +45,14 @@ def test_flags_alone_write_it_all_and_the_key_is_shown_once(here: Path, capsys: 
     assert "ilk_" not in again
 
 
+@pytest.mark.parametrize(("port", "is_told"), [(8611, False), (9611, True)])
+def test_where_reviewers_are_not_at_the_usual_address_terminals_are_told_of_it(
+    port: int, is_told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(Flags(servers=(ECHO,), agents_port=9610, reviewers_port=port, yes=True)) == 0
+    assert (f"export INTERLOCK_REVIEW_URL=http://127.0.0.1:{port}" in capsys.readouterr().out) is is_told
+
+
 def test_answers_write_the_same_after_they_said_yes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name, _, command = ECHO.partition("=")
     answers = ("", name, command, "", "", "", "", "", "1", "")
