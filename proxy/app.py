@@ -39,7 +39,7 @@ from proxy.judging import Judging
 from proxy.keys import Keys
 from proxy.kill_switch import KillSwitch
 from proxy.ledger import StoredLedger
-from proxy.listeners import bound, own_addresses, server_limits, tls_of, url_of
+from proxy.listeners import bound, own_address, server_limits, tls_of
 from proxy.metrics import Metrics
 from proxy.parking import Parking
 from proxy.policy_desk import PolicyDesk
@@ -161,7 +161,7 @@ class App:
             config,
             Surroundings(
                 environ=os.environ,
-                forbidden=frozenset(own_addresses(self._sockets)),
+                forbidden=frozenset(map(own_address, self._sockets)),
                 ids=self.ids.token,
                 monotonic=time.monotonic,
                 on_change=lambda server: self.inventory.changed(server),
@@ -269,11 +269,11 @@ class App:
 
     @property
     def agents_url(self) -> str:
-        return url_of(self.config.agents_listener, self._sockets[0])
+        return self.config.agents_listener.url(own_address(self._sockets[0]))
 
     @property
     def reviewers_url(self) -> str:
-        return url_of(self.config.reviewers_listener, self._sockets[1])
+        return self.config.reviewers_listener.url(own_address(self._sockets[1]))
 
     async def _console(self) -> Any:
         self.accounts = Accounts(self.store, self.store, clock=self.clock, token=self.ids.token, key=self.keys.session)

@@ -115,6 +115,14 @@ class Listener(Part):
     trusted_proxies: list[str] = Field(default_factory=list)
     """Addresses or networks of the TLS proxies in front of it."""
 
+    def url(self, bound: tuple[str, int] | None = None) -> str:
+        """How agents or people reach it: its public URL, or else where it listens (`bound`, once that is known)."""
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host, port = bound or (self.host, self.port)
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.tls is not None else 'http'}://{shown}:{port}"
+
 
 def _usual_port(port: int) -> BeforeValidator:
     return BeforeValidator(lambda value: {"port": port} | value if isinstance(value, dict) else value)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
 
 from proxy.config import Config, ConfigError, Listener
 from proxy.wire.http_protocol import ServerLimits
@@ -32,20 +31,10 @@ def bound(name: str, listener: Listener) -> socket.socket:
     return made
 
 
-def own_addresses(sockets: Sequence[socket.socket]) -> Iterator[tuple[str, int]]:
-    """Host and port of each: never a tool server's (P12)."""
-    for one in sockets:
-        host, port = one.getsockname()[:2]
-        yield host, port
-
-
-def url_of(listener: Listener, bound: socket.socket) -> str:
-    """How agents or people reach it: its public URL, or where it is bound."""
-    if listener.public_url is not None:
-        return listener.public_url.rstrip("/")
-    host, port = bound.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if listener.tls is not None else 'http'}://{shown}:{port}"
+def own_address(one: socket.socket) -> tuple[str, int]:
+    """Host and port where it is bound: never a tool server's (P12)."""
+    host, port = one.getsockname()[:2]
+    return host, port
 
 
 def tls_of(name: str, listener: Listener) -> ssl.SSLContext | None:

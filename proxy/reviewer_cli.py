@@ -19,7 +19,8 @@ from typing import Any
 
 from policies.model import JsonObject
 from proxy.config_file import user_config_dir
-from proxy.reviewer_client import NoAddress, Refused, ReviewerClient, Unreachable, load_sessions, save_session
+from proxy.refused_cli import exit_code
+from proxy.reviewer_client import Refused, ReviewerClient, Unreachable, load_sessions, save_session
 from review import exact
 from review.inert import inert, marked_json, terminal
 
@@ -35,17 +36,8 @@ def run(verb: str, url: str, **options: Any) -> int:
     client = ReviewerClient(url, load_sessions(sessions_file()).get(url.rstrip("/"), ""))
     try:
         return _VERBS[verb](client, options)
-    except Refused as refused:
-        is_stranger = refused.code == "not_logged_in"
-        why = f"You are not logged in there. Run: interlock login NAME --url {url}" if is_stranger else str(refused)
-        print(f"interlock: {terminal(why)}", file=sys.stderr)
-        return 1
-    except NoAddress as problem:
-        print(f"interlock: {problem}", file=sys.stderr)
-        return 2
-    except Unreachable as problem:
-        print(f"interlock: {problem}", file=sys.stderr)
-        return 3
+    except (Refused, Unreachable) as problem:
+        return exit_code(problem, url=url)
 
 
 def _login(client: ReviewerClient, options: dict[str, Any]) -> int:

@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from policies.model import JsonObject
+from proxy.config import Config
 from proxy.config_file import ConfigErrors, ConfigNotFound, Loaded, Places, load, user_config_dir
 from proxy.ids import Ids
-from proxy.reviewer_client import NoAddress, Refused, ReviewerClient, Unreachable, load_sessions
+from proxy.refused_cli import exit_code
+from proxy.reviewer_client import Refused, ReviewerClient, Unreachable, load_sessions
 from proxy.stop_files import StopFiles, who_am_i
 from proxy.store.holder import Holder, holder_of
 from review.inert import marked_json, terminal
@@ -89,29 +91,21 @@ class Gate:
 def run(verb: str, asked: Asked) -> int:
     """Do one verb; the exit code."""
     try:
-        return _VERBS[verb](asked)
+        gate = _gate(asked)
+        try:
+            return _VERBS[verb](asked, gate)
+        except (Refused, Unreachable) as problem:
+            return exit_code(problem, url=gate.url)
     except Failed as failed:
         print(f"interlock: {failed}", file=sys.stderr)
         return failed.code
-    except Refused as refused:
-        is_stranger = refused.code == "not_logged_in"
-        why = "You are not logged in there. Run: interlock login NAME" if is_stranger else str(refused)
-        print(f"interlock: {terminal(why)}", file=sys.stderr)
-        return 1
-    except NoAddress as problem:
-        print(f"interlock: {problem}", file=sys.stderr)
-        return 2
-    except Unreachable as problem:
-        print(f"interlock: {problem}", file=sys.stderr)
-        return 3
 
 
 # -- stop --------------------------------------------------------------------------------------------------------------
 
 
-def _stop(asked: Asked) -> int:
+def _stop(asked: Asked, gate: Gate) -> int:
     scope, target = asked.what
-    gate = _gate(asked)
     if gate.files is None:
         return _stop_as_reviewer(gate, scope, target, asked.why)
     if gate.names is not None:
@@ -194,8 +188,7 @@ def _stop_as_reviewer(gate: Gate, scope: StopScope, target: str, why: str) -> in
 # -- resume ------------------------------------------------------------------------------------------------------------
 
 
-def _resume(asked: Asked) -> int:
-    gate = _gate(asked)
+def _resume(asked: Asked, gate: Gate) -> int:
     client = _client(gate)
     standing = client.stops()
     if asked.stop_id is not None:
@@ -218,8 +211,7 @@ def _resume(asked: Asked) -> int:
 # -- status ------------------------------------------------------------------------------------------------------------
 
 
-def _status(asked: Asked) -> int:
-    gate = _gate(asked)
+def _status(asked: Asked, gate: Gate) -> int:
     standing = _standing(gate)
     is_there = ReviewerClient(gate.url).answers()
     if asked.as_json:
@@ -289,12 +281,13 @@ def _gate(asked: Asked) -> Gate:
     data_dir = asked.data_dir or (loaded.base / loaded.config.data_dir if loaded is not None else None)
     if asked.data_dir is not None and not asked.data_dir.is_dir():
         raise Failed(f"there is no directory {asked.data_dir}", 2)
+    config = Config() if loaded is None else loaded.config
     is_ours = data_dir is not None and asked.url is None and os.access(data_dir, os.W_OK | os.X_OK)
     return Gate(
         files=StopFiles(data_dir) if data_dir is not None and is_ours else None,
         database=data_dir / DATABASE if data_dir is not None and is_ours else None,
         names=_names(loaded) if loaded is not None else None,
-        url=(asked.url or os.environ.get("INTERLOCK_REVIEW_URL") or _review_url(loaded)).rstrip("/"),
+        url=(asked.url or os.environ.get("INTERLOCK_REVIEW_URL") or config.reviewers_listener.url()).rstrip("/"),
     )
 
 
@@ -302,16 +295,6 @@ def _names(loaded: Loaded) -> dict[StopScope, list[str]]:
     config = loaded.config
     anonymous = [config.anonymous.name] if config.anonymous.enabled else []
     return {StopScope.AGENT: sorted([*config.agents, *anonymous]), StopScope.SERVER: sorted(config.servers)}
-
-
-def _review_url(loaded: Loaded | None) -> str:
-    if loaded is None:
-        return "http://127.0.0.1:8611"
-    listener = loaded.config.reviewers_listener
-    if listener.public_url is not None:
-        return listener.public_url
-    host = f"[{listener.host}]" if ":" in listener.host else listener.host
-    return f"{'https' if listener.tls is not None else 'http'}://{host}:{listener.port}"
 
 
 def _client(gate: Gate) -> ReviewerClient:
@@ -350,4 +333,4 @@ def _ago(sec: float) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
 
 
-_VERBS: dict[str, Callable[[Asked], int]] = {"stop": _stop, "resume": _resume, "status": _status}
+_VERBS: dict[str, Callable[[Asked, Gate], int]] = {"stop": _stop, "resume": _resume, "status": _status}

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from policies.model import JsonObject
+from proxy.refused_cli import exit_code
 from proxy.reviewer_cli import sessions_file
 from proxy.reviewer_client import NoAddress, Refused, ReviewerClient, Unreachable, load_sessions
 from proxy.tail_lines import Filter, line
@@ -71,20 +72,9 @@ def run(url: str, wanted: Wanted, *, pause: Callable[[float], None] = time.sleep
         # What is buffered cannot be written at exit either: let it go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Refused as refused:
-        is_stranger = refused.code == "not_logged_in"
-        why = f"You are not logged in there. Run: interlock login NAME --url {url}" if is_stranger else str(refused)
-        return _failed(terminal(why), 1)
-    except NoAddress as problem:
-        return _failed(str(problem), 2)
-    except Unreachable as problem:
-        return _failed(str(problem), 3)
+    except (Refused, Unreachable) as problem:
+        return exit_code(problem, url=url)
     return 0
-
-
-def _failed(why: str, code: int) -> int:
-    print(f"interlock: {why}", file=sys.stderr)
-    return code
 
 
 class _Watch:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from proxy import logs
 from proxy.agents import new_key
-from proxy.config import Config, ConfigError, Listener
+from proxy.config import Config, ConfigError
 from proxy.config_file import FILE_NAME, user_config_dir
 from proxy.ids import Ids
 from proxy.init import asking, files, wishes
@@ -247,7 +247,7 @@ def _next(place: Place, config: Config, wished: Wishes, key: str | None) -> str:
     file = Path(os.path.relpath(place.file)) if place.file.is_relative_to(Path.cwd()) else place.file
     where = "" if place.folder == Path.cwd() else f" --config {file}"
     bearer = key or f"the key of {wished.agent or next(iter(config.agents), 'your agent')}"
-    agents_url, reviewers_url = _url(config.agents_listener), _url(config.reviewers_listener)
+    agents_url, reviewers_url = config.agents_listener.url(), config.reviewers_listener.url()
     clients = {
         name: {
             "type": "http",
@@ -275,13 +275,6 @@ def _next(place: Place, config: Config, wished: Wishes, key: str | None) -> str:
 
 def _for_terminals(program: str, reviewers_url: str) -> list[str]:
     """What deciding in a terminal needs where reviewers are not at the usual address."""
-    if reviewers_url == _url(Config().reviewers_listener):
+    if reviewers_url == Config().reviewers_listener.url():
         return []
     return [f"In a terminal:  export INTERLOCK_REVIEW_URL={reviewers_url}  and then  {program} login admin"]
-
-
-def _url(listener: Listener) -> str:
-    if listener.public_url is not None:
-        return listener.public_url.rstrip("/")
-    host = f"[{listener.host}]" if ":" in listener.host else listener.host
-    return f"{'https' if listener.tls is not None else 'http'}://{host}:{listener.port}"

@@ -13,7 +13,18 @@ from pydantic import BaseModel, ValidationError
 
 import proxy.config as module
 from policies.yaml_source import load_positioned
-from proxy.config import AgentEntry, Anonymous, Config, FromEnv, FromFile, HttpServer, Limits, Listener, StdioServer
+from proxy.config import (
+    AgentEntry,
+    Anonymous,
+    Config,
+    FromEnv,
+    FromFile,
+    HttpServer,
+    Limits,
+    Listener,
+    StdioServer,
+    Tls,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config.example.yaml"
@@ -150,3 +161,10 @@ def test_a_configuration_built_in_code_is_checked_as_one_from_a_file() -> None:
             agents_listener=Listener(host="0.0.0.0", port=1, public_url="https://g", trusted_proxies=["10.0.0.1"]),
             anonymous=Anonymous(enabled=True),
         )
+
+
+def test_an_address_is_said_as_people_reach_it() -> None:
+    assert Listener(port=8610).url() == "http://127.0.0.1:8610"
+    assert Listener(port=0, host="::1").url(("::1", 4000)) == "http://[::1]:4000"
+    assert Listener(port=8610, tls=Tls(cert=Path("c"), key=Path("k"))).url() == "https://127.0.0.1:8610"
+    assert Listener(port=8610, public_url="https://gate.example/").url(("127.0.0.1", 8610)) == "https://gate.example"

@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_the_listener(
 @pytest.mark.parametrize(
     ("problem", "code", "says"),
     [
-        (Refused("not_logged_in", "x"), 1, "interlock login NAME"),
+        (Refused("not_logged_in", "x"), 1, "interlock login NAME --url http://gate"),
         (Refused("role_missing", "This needs an admin.\x1b[31m"), 1, "This needs an admin."),
         (Unreachable("nobody answers"), 3, "nobody answers"),
         (NoAddress("no address"), 2, "no address"),
