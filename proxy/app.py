@@ -45,12 +45,12 @@ from proxy.parking import Parking
 from proxy.policy_desk import PolicyDesk
 from proxy.redacting import Redacting
 from proxy.repeats import asked_once, repeat_key
+from proxy.rounds import Rounds, Told
 from proxy.runner import Runner
 from proxy.seen_tools import SeenTools
 from proxy.stop_files import StopFiles
 from proxy.stopped import Stopped
 from proxy.store.sqlite import SqliteStore
-from proxy.tasks import spawn
 from proxy.telling import Teller
 from proxy.upstreams.inventory import Inventory
 from proxy.upstreams.registry import Surroundings, close_all
@@ -74,12 +74,6 @@ from review.ports import Change, StoreDown
 log = structlog.get_logger("interlock.app")
 
 STORE_FILE = "interlock.db"
-EXPIRY_TICK_SEC = 1.0
-POLICY_TICK_SEC = 1.0
-STOP_TICK_SEC = 1.0
-DOUBT_TICK_SEC = 10.0
-DOUBT_AFTER_SEC = 30.0  # by then what became of a call is written, or it never will be
-RETENTION_TICK_SEC = 3600.0
 SHUTDOWN_SEC = 10.0
 
 
@@ -93,7 +87,6 @@ class App:
         self.ids = Ids()
         self.first_link: str | None = None
         self._closing = contextlib.AsyncExitStack()
-        self._ticking: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Raises: PolicyErrors, KeysRefused, StoreDown, ConfigError (also for a port in use), OSError: they say why."""
@@ -127,19 +120,12 @@ class App:
             raise ConfigError(f"outputs could not be inspected: {down}") from down
         self._closing.push_async_callback(self.inspectors.close)
         await self._listen(config)
-        self._tick(self._load_inbox(), "inbox")
-        self._tick(self._expire(), "expiry")
-        self._tick(self._doubt(), "doubt")
-        self._tick(self._stops(), "stops")
-        self._tick(self._retain(), "retention")
-        if config.watch_policies:
-            self._tick(self.policies.watch(POLICY_TICK_SEC), "policy watch")
+        self.rounds = self._rounds()
+        self.rounds.start()
 
     async def stop(self) -> None:
         """Orderly: holds are answered with tickets, requests in flight finish or are left in doubt, then all closes."""
-        for task in self._ticking:
-            task.cancel()
-        await asyncio.gather(*self._ticking, return_exceptions=True)
+        await self.rounds.stop()
         self.pages.close()
         await asyncio.gather(self.agents_server.shutdown(SHUTDOWN_SEC), self.reviewers_server.shutdown(SHUTDOWN_SEC))
         await self.door.close()
@@ -331,57 +317,19 @@ class App:
         health = await self.store.health()
         return None if health.is_writable else health.why
 
-    # -- ticking -------------------------------------------------------------------------------------------------
-
-    def _tick(self, work: object, name: str) -> None:
-        self._ticking.append(spawn(work, name=name))  # type: ignore[arg-type]
-
-    async def _load_inbox(self) -> None:
-        """Beside serving: agents need not wait for it, and the first reviewer seldom has to."""
-        try:
-            await self.inbox.load()
-        except StoreDown as down:
-            log.error("inbox_not_loaded", why=str(down))  # it is read when somebody looks
-
-    async def _expire(self) -> None:
-        """A held call goes when its undo window passes, not at the next tick: the rest ends at what is due first."""
-        rest_sec = 0.0
-        while True:
-            await asyncio.sleep(rest_sec)
-            rest_sec = EXPIRY_TICK_SEC
-            try:
-                await self.inbox.expire_due(self.clock())
-                rest_sec = await self.inbox.rest_sec(self.clock(), at_most=EXPIRY_TICK_SEC)
-            except StoreDown as down:  # nothing expires while nothing can be recorded; look again at the next tick
-                log.error("expiry_waits", why=str(down))
-
-    async def _doubt(self) -> None:
-        """What ended while the store was down is named as it would be after a restart (P5)."""
-        while True:
-            await asyncio.sleep(DOUBT_TICK_SEC)
-            try:
-                doubtful = await self.runner.name_doubts(sent_before=self.clock() - DOUBT_AFTER_SEC)
-            except StoreDown as down:
-                log.error("doubt_waits", why=str(down))
-            else:
-                if doubtful:
-                    log.warning("calls_in_doubt", count=doubtful)
-
-    async def _stops(self) -> None:
-        """What the store or the disk did not take of a stop when it was ordered."""
-        while True:
-            await asyncio.sleep(STOP_TICK_SEC)
-            await self.kill_switch.settle()
-
-    async def _retain(self) -> None:
-        while True:
-            try:
-                erased = await self.store.erase_before(self.clock() - self.config.retain_days * 86_400)
-            except StoreDown as down:
-                log.error("retention_waits", why=str(down))
-            else:
-                log.info("sealed_values_erased", calls=erased)
-            await asyncio.sleep(RETENTION_TICK_SEC)
+    def _rounds(self) -> Rounds:
+        return Rounds(
+            Told(
+                inbox=self.inbox,
+                runner=self.runner,
+                kill_switch=self.kill_switch,
+                store=self.store,
+                policies=self.policies,
+                clock=self.clock,
+                retain_sec=self.config.retain_days * 86_400,
+                watches_policies=self.config.watch_policies,
+            )
+        )
 
     async def _entry(self, kind: EntryKind, body: dict[str, object]) -> None:
         await self.store.apply(Change(entries=(EntryDraft(kind, self.clock(), "gate", None, body),)))
