@@ -37,6 +37,10 @@ cli.add_typer(agents_cli, name="agents")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The configuration file.")]
 UrlOption = Annotated[str, typer.Option("--url", envvar="INTERLOCK_REVIEW_URL", help="The reviewers' listener.")]
+ReviewArgument = Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")]
+ReasonOption = Annotated[str, typer.Option("--reason", "-m", help="Why; it goes into the record.")]
+CommentOption = Annotated[str, typer.Option("--comment", "-m")]
+DigestOption = Annotated[str, typer.Option("--digest", help="Only if it is still what `show` gave this digest of.")]
 REVIEW_URL = "http://127.0.0.1:8611"
 
 
@@ -44,6 +48,12 @@ def fail(message: str, code: int) -> NoReturn:
     """One line to stderr, and the exit code."""
     print(f"interlock: {message}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def _as_reviewer(verb: str, url: str, **options: object) -> NoReturn:
+    from proxy.reviewer_cli import run
+
+    raise typer.Exit(run(verb, url, **options))
 
 
 def wants_color() -> bool:
@@ -220,7 +230,7 @@ def stop(
     everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
     agent: AgentOption = None,
     server: ServerOption = None,
-    reason: Annotated[str, typer.Option("--reason", "-m", help="Why; it goes into the record.")] = "",
+    reason: ReasonOption = "",
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
     url: GateUrlOption = None,
@@ -299,66 +309,101 @@ def login(
     url: UrlOption = REVIEW_URL,
 ) -> None:
     """Log in as a reviewer for the `approvals` commands."""
-    from proxy.reviewer_cli import run
-
-    raise typer.Exit(run("login", url, name=name))
+    _as_reviewer("login", url, name=name)
 
 
 @approvals_cli.command("list")
 def approvals_list(url: UrlOption = REVIEW_URL, json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """What waits for people."""
-    from proxy.reviewer_cli import run
-
-    raise typer.Exit(run("list", url, json=json))
+    _as_reviewer("list", url, json=json)
 
 
 @approvals_cli.command("show")
 def approvals_show(
-    review: Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")],
+    review: ReviewArgument,
     url: UrlOption = REVIEW_URL,
     json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """One review: the call, why it was flagged, what it would do."""
-    from proxy.reviewer_cli import run
-
-    raise typer.Exit(run("show", url, review=review, json=json))
+    _as_reviewer("show", url, review=review, json=json)
 
 
 @approvals_cli.command("approve")
 def approvals_approve(
-    review: Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")],
-    comment: Annotated[str, typer.Option("--comment", "-m")] = "",
-    digest: Annotated[str, typer.Option("--digest", help="Only if it is still what `show` gave this digest of.")] = "",
+    review: ReviewArgument,
+    comment: CommentOption = "",
+    digest: DigestOption = "",
     url: UrlOption = REVIEW_URL,
 ) -> None:
     """Print the call, ask whether it is to be approved where a person is there to answer, and approve exactly that."""
-    from proxy.reviewer_cli import run
-
-    raise typer.Exit(run("approve", url, review=review, comment=comment, digest=digest))
+    _as_reviewer("approve", url, review=review, comment=comment, digest=digest)
 
 
 @approvals_cli.command("reject")
-def approvals_reject(
-    review: Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")],
-    reason: Annotated[str, typer.Option("--reason", "-m", help="Why; it goes into the record.")],
-    url: UrlOption = REVIEW_URL,
-) -> None:
+def approvals_reject(review: ReviewArgument, reason: ReasonOption, url: UrlOption = REVIEW_URL) -> None:
     """Reject, with a reason."""
-    from proxy.reviewer_cli import run
-
-    raise typer.Exit(run("reject", url, review=review, comment=reason))
+    _as_reviewer("reject", url, review=review, comment=reason)
 
 
 @approvals_cli.command("undo")
-def approvals_undo(
-    review: Annotated[str, typer.Argument(help="The review's id, or the last six characters of it.")],
-    comment: Annotated[str, typer.Option("--comment", "-m")] = "",
+def approvals_undo(review: ReviewArgument, comment: CommentOption = "", url: UrlOption = REVIEW_URL) -> None:
+    """Take an approval back before its call is sent."""
+    _as_reviewer("undo", url, review=review, comment=comment)
+
+
+@approvals_cli.command("escalate")
+def approvals_escalate(review: ReviewArgument, comment: CommentOption = "", url: UrlOption = REVIEW_URL) -> None:
+    """Let the next team answer too; the deadline stays."""
+    _as_reviewer("escalate", url, review=review, comment=comment)
+
+
+@approvals_cli.command("comment")
+def approvals_comment(
+    review: ReviewArgument,
+    comment: Annotated[str, typer.Option("--comment", "-m", help="What to say; it goes into the record, in clear.")],
     url: UrlOption = REVIEW_URL,
 ) -> None:
-    """Take an approval back before its call is sent."""
+    """Say something to whoever decides, without deciding."""
+    _as_reviewer("comment", url, review=review, comment=comment)
+
+
+@approvals_cli.command("release")
+def approvals_release(
+    review: ReviewArgument,
+    reason: ReasonOption,
+    redacted: Annotated[bool, typer.Option("--redacted", help="Without what was found in it.")] = False,
+    let_through: Annotated[
+        list[str] | None, typer.Option("--let-through", help="With --redacted: a kind to leave in; may be repeated.")
+    ] = None,
+    digest: DigestOption = "",
+    url: UrlOption = REVIEW_URL,
+) -> None:
+    """Print what is known of a held output, ask where a person is there to answer, and let the agent have it."""
     from proxy.reviewer_cli import run
 
-    raise typer.Exit(run("undo", url, review=review, comment=comment))
+    if let_through and not redacted:
+        fail("--let-through goes with --redacted: an output that is released whole has everything in it", 2)
+    more = {"redacted": redacted, "let_through": let_through or []}
+    raise typer.Exit(run("release", url, review=review, comment=reason, digest=digest, **more))
+
+
+@approvals_cli.command("destroy")
+def approvals_destroy(
+    review: ReviewArgument, reason: ReasonOption, digest: DigestOption = "", url: UrlOption = REVIEW_URL
+) -> None:
+    """Print what is known of a held output, ask where a person is there to answer, and erase it for good."""
+    _as_reviewer("destroy", url, review=review, comment=reason, digest=digest)
+
+
+@approvals_cli.command("resolve")
+def approvals_resolve(
+    call: Annotated[str, typer.Argument(help="The call's id, or the last six characters of it.")],
+    found: Annotated[str, typer.Option("--found", help="happened, did_not_happen or unknown.")],
+    note: Annotated[str, typer.Option("--note", "-m", help="How you know; it goes into the record.")],
+    url: UrlOption = REVIEW_URL,
+) -> None:
+    """Say what you found out about a call in doubt."""
+    _as_reviewer("resolve", url, review=call, found=found, comment=note)
 
 
 def main() -> None:

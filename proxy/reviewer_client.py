@@ -10,9 +10,10 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from policies.model import JsonObject
 from proxy.wire import strict_json
@@ -21,6 +22,8 @@ ANSWER_BYTES_MAX = 32 * 1024 * 1024
 STREAM_BYTES = 64 * 1024
 TIMEOUT_SEC = 30
 HEALTH_SEC = 3
+PAGE_ROWS = 100
+LISTED_ROWS_MAX = 5_000  # of one queue
 
 
 class Unreachable(Exception):
@@ -31,12 +34,25 @@ class NoAddress(Unreachable):
     """What was given is no address at all: wrong usage, not a gate that is away."""
 
 
+class TooLong(Unreachable):
+    """The answer has more than `ANSWER_BYTES_MAX` bytes."""
+
+
 class Refused(Exception):
     """The reviewers' listener said no. `code` is the API's word for why."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows of a queue, the most urgent first; how many the queue has; whether it has more than these."""
+
+    rows: list[JsonObject]
+    total: int
+    is_cut: bool
 
 
 class ReviewerClient:
@@ -55,7 +71,41 @@ class ReviewerClient:
         return self._begin("/login/link", {"token": link_token, "password": password})
 
     def queue(self) -> JsonObject:
+        """What waits and what was settled lately, at most some hundreds of each. Raises: Refused, Unreachable."""
         return self._ask("GET", "/approvals")
+
+    def listed(self, queue: str, *, text: str = "") -> Listing:
+        """A queue to its end, or `LISTED_ROWS_MAX` rows of it; with `text`, those that hold it.
+
+        Pages get smaller where calls are so large that a page of them is no answer any more.
+        Raises: Refused, Unreachable.
+        """
+        rows: list[JsonObject] = []
+        sought, size = {"queue": queue, "text": text}, PAGE_ROWS
+        while True:
+            try:
+                page = self._ask(
+                    "GET", f"/queue?{urlencode(sought | {'limit': min(size, LISTED_ROWS_MAX - len(rows))})}"
+                )
+            except TooLong:
+                if size == 1:
+                    raise
+                size = max(1, size // 10)
+                continue
+            rows += page["items"]
+            if page["next"] is None or len(rows) >= LISTED_ROWS_MAX:
+                return Listing(rows, page["total"], page["next"] is not None)
+            sought["after"] = page["next"]
+
+    def doubts(self) -> Listing:
+        """Calls in doubt, the oldest first. Raises: Refused, Unreachable."""
+        found = self._ask("GET", "/doubts")
+        return Listing(found["items"], found["total"], found["total"] > len(found["items"]))
+
+    def resolve(self, call: JsonObject, found: str, note: str) -> JsonObject:
+        """Say what became of a call in doubt, as `show` showed it. Raises: Refused, Unreachable."""
+        body = {"found": found, "note": note, "version": call["version"]}
+        return self._ask("POST", f"/calls/{quote(call['id'], safe='')}/resolve", body)
 
     def show(self, call_or_review_id: str) -> JsonObject:
         return self._ask("GET", f"/approvals/{quote(call_or_review_id, safe='')}")
@@ -145,6 +195,8 @@ class ReviewerClient:
 
 
 def _read(status: int, raw: bytes) -> JsonObject:
+    if len(raw) > ANSWER_BYTES_MAX:
+        raise TooLong(f"the answer has more than {ANSWER_BYTES_MAX // 1024 // 1024} MiB; look in the console")
     try:
         limits = strict_json.JsonLimits(bytes_max=ANSWER_BYTES_MAX, keys_max=2_000_000)
         answer = strict_json.read(raw, limits, exact=True)

@@ -241,6 +241,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "proxy.doctor.record.READ_MS_MAX": "milliseconds it waits for the store's lock",
         "proxy.reviewer_client.ANSWER_BYTES_MAX": "bytes of an answer to `interlock approvals`",
         "proxy.reviewer_client.TIMEOUT_SEC": "seconds it waits for one",
+        "proxy.reviewer_client.LISTED_ROWS_MAX": "rows of one queue that `interlock approvals list` prints; more: said",
+        "proxy.reviewer_lines.FINDINGS_SHOWN_MAX": "findings of a held output that it prints; more: how many",
     },
 }
 

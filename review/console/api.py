@@ -92,6 +92,7 @@ def routes(console: Console) -> list[BaseRoute]:
         route("GET", "/me", _me),
         route("GET", "/queue", _queue),
         route("GET", "/counts", _counts),
+        route("GET", "/doubts", _doubts),
         route("GET", "/approvals", _list),
         route("GET", "/approvals/{id}", _show),
         route("POST", "/approvals/{id}/reveal", _reveal),
@@ -196,6 +197,13 @@ async def _queue(asked: Asked) -> JsonObject:
 
 async def _counts(asked: Asked) -> JsonObject:
     return queues.counts_data(await asked.console.inbox.counts(asked.me))
+
+
+async def _doubts(asked: Asked) -> JsonObject:
+    """The oldest, without what they would send: each is shown under its own id."""
+    inbox, kept = asked.console.inbox, ("id", "agent", "server", "tool", "method", "dispatched_at", "version")
+    items = [{name: getattr(call, name) for name in kept} for call in await inbox.doubtful()]
+    return {"items": items, "total": (await inbox.counts(asked.me)).in_doubt.count}
 
 
 async def _show(asked: Asked) -> JsonObject:

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
 import socket
 import sqlite3
-import stat
 import subprocess
 import time
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from audit.verify import verify_file
 from proxy.config_file import FILE_NAME
-from tests.blackbox.gate_process import (
-    DidNotStart,
-    GateProcess,
-    House,
-    call,
-    environment,
-    interlock,
-    parked,
-    text,
-    told,
-)
+from tests.blackbox.gate_process import DidNotStart, GateProcess, House, environment, interlock
+from tests.blackbox.terminal import DONE, FINDINGS, USAGE, run
 
 GOOD = """version: v1
 name: good
@@ -44,32 +31,6 @@ rules:
     match: {toolz: [shop/echo]}
     decision: allow
 """
-DONE, FINDINGS, USAGE, UNREACHABLE = 0, 1, 2, 3
-
-
-@dataclass
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
-def run(home: Path, *arguments: str, stdin: str = "", cwd: Path | None = None, timeout_sec: float = 30) -> Ran:
-    """One command in a session of its own: without a terminal, passwords are read from stdin."""
-    ran = subprocess.run(
-        interlock(*arguments),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=timeout_sec,
-        env=environment(home),
-        cwd=cwd or home,
-        start_new_session=True,
-        check=False,
-    )
-    assert "Traceback" not in ran.stderr, ran.stderr
-    return Ran(ran.returncode, ran.stdout, ran.stderr)
-
 
 # ---- without a gate ------------------------------------------------------------------------------------------------
 
@@ -248,122 +209,3 @@ def test_p13_audit_verify_finds_what_was_tampered_with(copied: Path, tmp_path: P
 def test_audit_verify_of_nothing_is_exit_2(tmp_path: Path) -> None:
     ran = run(tmp_path, "audit", "verify", "absent.db")
     assert (ran.code, "absent.db" in ran.err) == (USAGE, True)
-
-
-# ---- deciding from the terminal --------------------------------------------------------------------------------------
-
-
-@dataclass
-class Terminal:
-    """A reviewer at a terminal: a home of her own, and the gate's address."""
-
-    house: House
-    home: Path
-
-    def run(self, *arguments: str, stdin: str = "") -> Ran:
-        return run(self.home, *arguments, "--url", self.house.gate.reviewers_url, stdin=stdin)
-
-
-PASSWORD = "carla chooses a password"
-
-
-@pytest.fixture(scope="module")
-def carla(house: House, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
-    terminal = Terminal(house, tmp_path_factory.mktemp("carla"))
-    link = asyncio.run(_link_for(house, "carla"))
-    logged_in = terminal.run("login", "carla", stdin=f"{link}\n{PASSWORD}\n")
-    assert logged_in.code == DONE, logged_in.err
-    return terminal
-
-
-async def _link_for(house: House, name: str) -> str:
-    await house.reviewer.api("PUT", f"/accounts/{name}", {"roles": ["reviewer"]})
-    return str((await house.reviewer.api("POST", f"/accounts/{name}/link", {}))["link"])
-
-
-def test_a_login_is_kept_for_this_user_alone(carla: Terminal) -> None:
-    (file,) = [one for one in carla.home.rglob("*") if one.is_file()]
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert PASSWORD not in file.read_text(encoding="utf-8")
-
-
-def test_login_by_password_and_with_a_wrong_one(carla: Terminal, tmp_path: Path) -> None:
-    elsewhere = Terminal(carla.house, tmp_path)
-    refused = elsewhere.run("login", "carla", stdin="\nnot her password\n")
-    assert (refused.code, "wrong" in refused.err) == (FINDINGS, True)
-    assert elsewhere.run("approvals", "list").code == FINDINGS
-    assert elsewhere.run("login", "carla", stdin=f"\n{PASSWORD}\n").code == DONE
-    assert elsewhere.run("approvals", "list").code == DONE
-
-
-def test_who_is_not_logged_in_is_told_how(house: House, tmp_path: Path) -> None:
-    ran = Terminal(house, tmp_path).run("approvals", "list")
-    assert ran.code == FINDINGS
-    assert "interlock login" in ran.err
-
-
-def test_a_gate_that_is_not_there_is_exit_3(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-    ran = run(tmp_path, "approvals", "list", "--url", url)
-    assert ran.code == UNREACHABLE
-    assert url in ran.err
-
-
-async def test_a_parked_call_is_listed_shown_and_approved_from_the_terminal(carla: Terminal) -> None:
-    house = carla.house
-    async with parked(house.url("shop"), "pay", amount=8_000) as wire:
-        row = await house.reviewer.waiting("pay", amount=8_000)
-        short = row["review"]["id"][-6:]
-        listed = await asyncio.to_thread(carla.run, "approvals", "list")
-        assert re.search(rf"^{short}  asks .*tester → shop/pay .*8000.*ask-to-pay", listed.out, re.MULTILINE)
-        shown = await asyncio.to_thread(carla.run, "approvals", "show", short)
-        assert "Payments need a person" in shown.out
-        assert "8000" in shown.out
-        approved = await asyncio.to_thread(carla.run, "approvals", "approve", short, "--comment", "as agreed")
-        assert (approved.code, approved.err) == (DONE, "")
-        assert approved.out.endswith(f"spendable: call {row['call']['id']}\n")
-        assert "pay ran" in text(await wire.rest())
-    (vote,) = (await house.reviewer.show(row))["votes"]
-    assert (vote["reviewer"], vote["login"], vote["comment"]) == ("carla", "cli", "as agreed")
-    assert house.dispatched("shop", "pay", amount=8_000) == 1
-    again = await asyncio.to_thread(carla.run, "approvals", "approve", row["review"]["id"])
-    assert again.code == FINDINGS
-    assert house.dispatched("shop", "pay", amount=8_000) == 1
-
-
-async def test_a_parked_call_is_rejected_from_the_terminal_with_a_reason(carla: Terminal) -> None:
-    house = carla.house
-    async with parked(house.url("shop"), "pay", amount=8_010) as wire:
-        row = await house.reviewer.waiting("pay", amount=8_010)
-        ran = await asyncio.to_thread(carla.run, "approvals", "reject", row["review"]["id"], "-m", "not this one")
-        assert ran.code == DONE
-        answered = await wire.rest()
-    assert told(answered)["decision"] == "rejected"
-    assert (await house.reviewer.show(row))["review"]["comment"] == "not this one"
-    assert house.dispatched("shop", "pay", amount=8_010) == 0
-
-
-async def test_the_terminal_gives_programs_json(carla: Terminal) -> None:
-    house = carla.house
-    await call(house.url("shop"), "pay", how={"client": "impatient"}, amount=8_020)
-    row = await house.reviewer.waiting("pay", amount=8_020)
-    listed = await asyncio.to_thread(carla.run, "approvals", "list", "--json")
-    assert row["review"]["id"] in [one["review"]["id"] for one in json.loads(listed.out)["waiting"]]
-    shown = await asyncio.to_thread(carla.run, "approvals", "show", row["call"]["id"], "--json")
-    assert json.loads(shown.out)["call"]["proposed"]["arguments"] == {"amount": 8_020}
-    await house.reviewer.act("reject", row, comment="only looked at")
-
-
-async def test_what_an_agent_says_cannot_move_the_terminal(carla: Terminal) -> None:
-    """Escapes, carriage returns and direction marks arrive as visible text (threats D13)."""
-    house, hostile = carla.house, "ok\x1b[2K\x1b[1A\rapproved \u202edne\u202c\x07"
-    arguments: dict[str, Any] = {"amount": 8_030, "note": hostile}
-    async with parked(house.url("shop"), "pay", **arguments) as wire:
-        row = await house.reviewer.waiting("pay", **arguments)
-        for verb in (("list",), ("show", row["review"]["id"]), ("approve", row["review"]["id"])):
-            ran = await asyncio.to_thread(carla.run, "approvals", *verb)
-            assert ran.code == DONE
-            assert not set(ran.out) & set("\x1b\r\x07\u202e\u202c"), verb
-        await wire.rest()
-    assert house.dispatched("shop", "pay", **arguments) == 1

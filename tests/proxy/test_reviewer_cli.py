@@ -10,7 +10,7 @@ import pytest
 
 from policies.model import JsonObject
 from proxy import reviewer_cli
-from proxy.reviewer_client import Refused, Unreachable
+from proxy.reviewer_client import Listing, Refused, Unreachable
 from proxy.wire import strict_json
 
 ROW: JsonObject = {
@@ -42,7 +42,9 @@ class Gate:
 
     def __init__(self, *rows: JsonObject) -> None:
         self.rows = list(rows)
-        self.doubts: list[JsonObject] = []
+        self.doubtful: list[JsonObject] = []
+        self.settled: list[JsonObject] = []
+        self.unlisted = 0
         self.acts: list[tuple[str, JsonObject, dict[str, Any]]] = []
         self.undoable: list[JsonObject] = []
         self.undo_until: float | None = None
@@ -52,18 +54,32 @@ class Gate:
     def login(self, name: str, password: str) -> JsonObject:
         return {"token": self.token}
 
-    def queue(self) -> JsonObject:
+    def listed(self, queue: str, *, text: str = "") -> Listing:
         if self.fails is not None:
             raise self.fails
-        return {"waiting": self.rows, "held": [], "in_doubt": self.doubts, "undoable": self.undoable}
+        held = [row for row in self.rows if row["review"]["kind"] == "release"]
+        waiting = [row for row in self.rows if row not in held]
+        rows = {"waiting": waiting, "quarantine": held, "undoable": self.undoable}[queue]
+        more = self.unlisted if queue == "waiting" else 0
+        return Listing(rows, len(rows) + more, more > 0)
+
+    def doubts(self) -> Listing:
+        return Listing(self.doubtful, len(self.doubtful), False)
+
+    def queue(self) -> JsonObject:
+        return {"settled": self.settled, "in_doubt": []}
+
+    def resolve(self, call: JsonObject, found: str, note: str) -> JsonObject:
+        self.acts.append(("resolve", call, {"found": found, "note": note}))
+        return {}
 
     def show(self, one: str) -> JsonObject:
-        for call in self.doubts:
+        for call in self.doubtful:
             if one == call["id"]:
                 return {"call": deepcopy(call), "review": None, "shown": None, "cannot_decide": None}
-        for row in self.rows:
+        for row in (*self.rows, *self.settled):
             if one in (row["review"]["id"], row["call"]["id"]):
-                return {**deepcopy(row), "shown": "digest-1", "cannot_decide": None}
+                return {**deepcopy(row), "shown": "digest-1", "cannot_decide": None, "escalates_to": "leads"}
         raise Refused("not_found", f"There is no {one}.")
 
     def act(self, act: str, shown: JsonObject, **more: Any) -> JsonObject:
@@ -236,7 +252,7 @@ def test_a_held_output_and_a_call_in_doubt_are_listed_shown_and_say_where_they_a
 ) -> None:
     call = {**ROW["call"], "id": "call_01HELD99", "inspection": {"why": "aws_access_key found"}, "state": "quarantined"}
     gate.rows = [{"review": {**ROW["review"], "id": "rev_01HELD11", "kind": "release"}, "call": call}]
-    gate.doubts = [{**ROW["call"], "id": "call_01DOUBT1", "state": "in_doubt"}]
+    gate.doubtful = [{**ROW["call"], "id": "call_01DOUBT1", "state": "in_doubt"}]
     reviewer_cli.run("list", "http://gate", json=False)
     listed = capsys.readouterr().out
     assert "aws_access_key found" in listed
@@ -256,3 +272,77 @@ def test_a_session_that_can_not_be_kept_is_said(
     monkeypatch.setattr("getpass.getpass", lambda _: "correct horse battery")
     assert reviewer_cli.run("login", "http://gate", name="anna") == 1
     assert "cannot be kept" in capsys.readouterr().err
+
+
+HELD: JsonObject = {
+    "review": {**ROW["review"], "id": "rev_01HHHHHH", "kind": "release", "state": "quarantined"},
+    "call": {
+        **ROW["call"],
+        "id": "call_01JJJJJJ",
+        "state": "quarantined",
+        "inspection": {"why": "a key", "findings": []},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "act", "more"),
+    [
+        ({"redacted": False, "let_through": []}, "release", {}),
+        ({"redacted": True, "let_through": ["US_SSN"]}, "release_redacted", {"let_through": ["US_SSN"]}),
+    ],
+)
+def test_a_held_output_is_let_go_in_the_form_that_was_asked_for(
+    gate: Gate, options: dict[str, Any], act: str, more: JsonObject
+) -> None:
+    gate.rows = [HELD]
+    given = {"review": "HHHHHH", "comment": "it is ours", **options}
+    assert reviewer_cli.run("release", "http://gate", digest="digest-0", **given) == 1
+    assert gate.acts == []
+    assert reviewer_cli.run("release", "http://gate", digest="digest-1", **given) == 0
+    ((did, shown, told),) = gate.acts
+    assert (did, shown["review"]["id"], told) == (act, "rev_01HHHHHH", {"comment": "it is ours", **more})
+
+
+def test_a_held_output_is_erased_only_after_a_yes(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate.rows = [HELD]
+    answers = iter(["n", "y"])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: next(answers))
+    assert reviewer_cli.run("destroy", "http://gate", review="HHHHHH", comment="a live key") == 1
+    assert "Nothing was decided." in capsys.readouterr().out
+    assert gate.acts == []
+    assert reviewer_cli.run("destroy", "http://gate", review="HHHHHH", comment="a live key") == 0
+    assert [act for act, _, _ in gate.acts] == ["destroy"]
+
+
+def test_escalating_says_who_may_answer_now(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reviewer_cli.run("escalate", "http://gate", review="ABCDEF", comment="over my head") == 0
+    assert gate.acts[0][0] == "escalate"
+    assert capsys.readouterr().out == "leads may answer it too: call call_01GHJKMN\n"
+
+
+def test_a_question_that_is_over_can_be_spoken_of_by_its_short_id(gate: Gate) -> None:
+    gate.rows, gate.settled = [], [ROW]
+    assert reviewer_cli.run("comment", "http://gate", review="ABCDEF", comment="it was right") == 0
+    assert [(act, more) for act, _, more in gate.acts] == [("comment", {"comment": "it was right"})]
+
+
+def test_a_doubt_is_resolved_in_the_version_that_was_shown(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    gate.doubtful = [{**ROW["call"], "id": "call_01DDDDDD", "state": "in_doubt", "version": 4}]
+    options = {"review": "DDDDDD", "found": "did_not_happen", "comment": "their ledger has none"}
+    assert reviewer_cli.run("resolve", "http://gate", **options) == 0
+    ((act, call, more),) = gate.acts
+    assert (act, call["version"]) == ("resolve", 4)
+    assert more == {"found": "did_not_happen", "note": "their ledger has none"}
+    assert capsys.readouterr().out == "resolved: call call_01DDDDDD\n"
+
+
+def test_a_list_that_is_cut_says_how_much_is_missing(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    gate.unlisted = 4_000
+    assert reviewer_cli.run("list", "http://gate", json=True) == 0
+    told = capsys.readouterr()
+    assert "1 of 4001 are listed (waiting); the console has them all: http://gate/" in told.err
+    assert strict_json.read(told.out.encode())["total"]["waiting"] == 4_001  # type: ignore[index,call-overload]

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from proxy.reviewer_client import Refused, ReviewerClient, Unreachable, _read, load_sessions, save_session
+from policies.model import JsonObject
+from proxy import reviewer_client
+from proxy.reviewer_client import (
+    PAGE_ROWS,
+    Refused,
+    ReviewerClient,
+    TooLong,
+    Unreachable,
+    _read,
+    load_sessions,
+    save_session,
+)
 
 
 def test_an_answer_is_read_strictly() -> None:
@@ -53,3 +65,48 @@ def test_no_file_or_a_broken_one_is_no_session(tmp_path: Path) -> None:
     broken.write_text("{")
     assert load_sessions(broken) == {}
     assert load_sessions(tmp_path) == {}  # not ours to read
+
+
+class Paged(ReviewerClient):
+    """A listener with so many rows, of which no page may have more than so many."""
+
+    def __init__(self, rows: int, page_rows_max: int = 1_000) -> None:
+        super().__init__("http://gate")
+        self.rows, self.page_rows_max, self.asked = rows, page_rows_max, 0
+
+    def _ask(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+        begin, limit = int(query.get("after", "0")), int(query["limit"])
+        self.asked += 1
+        if limit > self.page_rows_max:
+            raise TooLong("the answer is too long")
+        end = min(begin + limit, self.rows)
+        return {"items": list(range(begin, end)), "total": self.rows, "next": str(end) if end < self.rows else None}
+
+
+def test_a_queue_is_read_to_its_end() -> None:
+    listing = Paged(2 * PAGE_ROWS + 1).listed("waiting")
+    assert (len(listing.rows), listing.total, listing.is_cut) == (2 * PAGE_ROWS + 1, 2 * PAGE_ROWS + 1, False)
+    assert listing.rows == list(range(2 * PAGE_ROWS + 1))
+
+
+@pytest.mark.parametrize(("rows", "read", "is_cut"), [(149, 149, False), (150, 150, False), (151, 150, True)])
+def test_p14_a_queue_without_end_is_cut_and_says_so(
+    rows: int, read: int, is_cut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewer_client, "LISTED_ROWS_MAX", 150)
+    listing = Paged(rows).listed("waiting")
+    assert (len(listing.rows), listing.total, listing.is_cut) == (read, rows, is_cut)
+
+
+def test_calls_too_large_for_a_page_are_read_in_smaller_ones() -> None:
+    assert Paged(25, page_rows_max=1).listed("waiting").rows == list(range(25))
+    with pytest.raises(TooLong):
+        Paged(25, page_rows_max=0).listed("waiting")
+
+
+def test_an_answer_past_the_limit_is_told_as_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviewer_client, "ANSWER_BYTES_MAX", 10)
+    assert _read(200, b'{"a": 123}') == {"a": 123}
+    with pytest.raises(TooLong, match="look in the console"):
+        _read(200, b'{"a": 1234}')

@@ -137,6 +137,14 @@ def test_release_and_destroy(house: House) -> None:
     assert (done.json()["state"], gone.json()["state"]) == ("released", "destroyed")
 
 
+def test_calls_in_doubt_are_told_without_what_they_sent(house: House) -> None:
+    house.world.records.calls["c-1"] = refund(state=CallState.IN_DOUBT, review_id=None)
+    told = Program(house).get("/doubts").json()
+    (item,) = told["items"]
+    assert (told["total"], item["id"], item["tool"], item["version"]) == (1, "c-1", "refund.create", 1)
+    assert "proposed" not in item
+
+
 def test_p05_a_call_in_doubt_is_resolved(house: House) -> None:
     house.world.records.calls["c-1"] = refund(state=CallState.IN_DOUBT, review_id=None)
     program = Program(house)
