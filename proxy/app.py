@@ -67,7 +67,7 @@ from review.console.settings import ConsoleSettings
 from review.desk import Desk, InboxSettings
 from review.identity import Accounts
 from review.inbox import Inbox
-from review.live import Pages
+from review.live import EVERYTHING, Pages
 from review.model import StopScope
 from review.ports import Change, StoreDown
 
@@ -266,6 +266,7 @@ class App:
         self.first_link = await self.accounts.first_link()
         self.pages = Pages()
         self.parking.listen(self.pages.tell)
+        self.kill_switch.listen(functools.partial(self.pages.tell, EVERYTHING))
         desk = Desk(
             records=self.store,
             judge=self.judging,

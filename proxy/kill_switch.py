@@ -91,6 +91,7 @@ class KillSwitch:
         self._lives, self._upstreams, self._names = lives, tuple(upstreams), names
         self._clock, self._new_id = clock, new_id
         self._states: dict[str, _State] = {}
+        self._listeners: list[Callable[[], None]] = []
         self._settling = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch = StopWatch(files, stopped, tell=self._tell, end=end)
@@ -120,6 +121,14 @@ class KillSwitch:
     async def close(self) -> None:
         """Watch no more."""
         await asyncio.to_thread(self._watch.close)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever something is stopped or goes on, and when more is known of it: open pages say it."""
+        self._listeners.append(listener)
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     # -- review.ports.Switch -------------------------------------------------------------------------------------
 
@@ -153,6 +162,7 @@ class KillSwitch:
                 log.warning("stop_file_not_removed", file=state.name, why=str(error))
             del self._states[stop.id]
             self._stopped.drop(stop.id)
+        self._changed()
         log.warning("stop_lifted", stop=stop.id, what=stop.says, by=by)
         return stop
 
@@ -183,6 +193,7 @@ class KillSwitch:
             streams, processes = streams + of_it[0], processes + of_it[1]
         state.cut = Reached(0, sum(cut), streams, processes)
         log.warning("stopped", stop=stop.id, what=stop.says, by=stop.ordered_by, **asdict(state.reached))
+        self._changed()
 
     async def settle(self) -> None:
         """Do what is still to be done of every stop: keep it, record it, stop the questions it covers. For the ticker.
@@ -212,6 +223,7 @@ class KillSwitch:
             log.error("stop_not_recorded", stop=state.stop.id, why=str(down))
         if state.is_kept:
             await self._note(state)
+        self._changed()
 
     async def _sweep(self, state: _State) -> None:
         """Stop the questions that nobody waits for; whoever waits has seen to its own. Raises: StoreDown."""

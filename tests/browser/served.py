@@ -33,8 +33,8 @@ from review.console.settings import ConsoleSettings
 from review.desk import Desk
 from review.identity import ROLES, Accounts
 from review.inbox import Inbox
-from review.live import Pages
-from review.model import CallRecord, CallState, ReviewRecord
+from review.live import EVERYTHING, Pages
+from review.model import CallRecord, CallState, ReviewRecord, StopScope
 from review.passwords import Passwords
 from review.ports import Change, InsertCall, InsertReview, Inventory
 from tests.review.builders import Blackout, RefundPolicy, question, refund
@@ -58,6 +58,7 @@ class Served:
         self.switch = MemorySwitch()
         self.waiting = Holds()
         self.pages = Pages()
+        self.switch.tell = partial(self.pages.tell, EVERYTHING)
 
     # -- life
 
@@ -138,6 +139,13 @@ class Served:
         self.pages.tell(call_id)
 
     # -- what tests set up
+
+    def order(self, scope: StopScope, target: str) -> str:
+        """A stop by somebody else, from another window or the terminal."""
+        return self.run(self.switch.order(scope, target, by="local:root", login="local", why="it leaks")).stop.id
+
+    def lift(self, stop_id: str) -> None:
+        self.run(self.switch.lift(stop_id, by="reviewer:root", login="password", why="mended"))
 
     def account(self, name: str, *, roles: tuple[str, ...] = ROLES, teams: tuple[str, ...] = ("finance",)) -> None:
         async def work() -> None:

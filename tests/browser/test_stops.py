@@ -37,3 +37,36 @@ def test_a_stop_is_thrown_on_a_phone_and_seen_on_every_page_until_it_is_let_go(p
     expect(phone.locator("#stopped")).to_have_count(0)
     assert served.switch.standing() == []
     assert served.switch.names(StopScope.AGENT)
+
+
+def test_pages_that_are_open_already_learn_of_a_stop_and_of_its_end(desktop: Page, served: Served) -> None:
+    log_in(desktop, served)
+    desktop.goto("/account")
+    current = desktop.get_by_label("Present password")
+    current.fill("half of it")
+    stop_id = served.order(StopScope.SERVER, "payments")
+    expect(desktop.locator("#stopped")).to_contain_text("server payments")
+    expect(desktop.locator("#announce")).to_contain_text("Stopped: server payments")
+    expect(current).to_have_value("half of it")
+    served.lift(stop_id)
+    expect(desktop.locator("#stopped")).to_have_count(0)
+
+    desktop.goto("/stops")
+    first = served.order(StopScope.SERVER, "payments")
+    why = desktop.get_by_label("Why it may go on")
+    why.fill("it is mended")
+    served.order(StopScope.AGENT, "support-*")
+    expect(desktop.locator("#standing li")).to_have_count(2)
+    expect(desktop.locator(f"#why-{first}")).to_have_value("it is mended")
+    expect(desktop.locator("#stopped")).to_contain_text("server payments, agent support-*")
+
+
+def test_a_page_made_by_an_act_that_was_refused_learns_of_it_too(desktop: Page, served: Served) -> None:
+    log_in(desktop, served)
+    desktop.goto("/stops")
+    desktop.locator("#target-agent").fill("suport-bot")
+    desktop.get_by_role("button", name="Stop it now").click()
+    expect(desktop.get_by_role("alert")).to_contain_text("the nearest is 'support-bot'")
+    served.order(StopScope.ALL, "*")
+    expect(desktop.locator("#stopped")).to_contain_text("everything")
+    expect(desktop.locator("#stale")).to_be_hidden()

@@ -249,6 +249,23 @@ async def test_a_file_that_comes_meanwhile_is_taken_from_the_watchers_thread(hou
     assert house.codes == []
 
 
+async def test_whoever_shows_what_is_stopped_is_told_whichever_way_a_stop_comes_and_when_it_goes(house: House) -> None:
+    shown: list[list[str]] = []
+    come = asyncio.Event()
+
+    def look() -> None:
+        shown.append([one.stop.id for one in house.switch.standing()])
+        come.set()
+
+    house.switch.listen(look)
+    house.files.write(stop_of(StopScope.SERVER, "payments", id="stop_file"))
+    async with asyncio.timeout(10):
+        await come.wait()
+    assert shown[0] == ["stop_file"]
+    await house.switch.lift("stop_file", **BY)
+    assert shown[-1] == []
+
+
 async def test_lifting_is_recorded_first_and_then_calls_go_again(house: House) -> None:
     first = await house.switch.order(StopScope.AGENT, "demo", **BY)
     second = await house.switch.order(StopScope.SERVER, "payments", **BY)

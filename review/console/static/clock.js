@@ -39,9 +39,11 @@ const localTimes = () => {
   }
 };
 
-let announced = document.querySelector("[data-announce]")?.dataset.announce;
+const toSay = () => [...document.querySelectorAll("[data-announce]")].map((node) => node.dataset.announce).join(". ");
+
+let announced = toSay();
 export const announce = () => {
-  const text = document.querySelector("[data-announce]")?.dataset.announce;
+  const text = toSay();
   if (text && announced !== text) byId("announce").textContent = announced = text;
 };
 

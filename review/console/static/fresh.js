@@ -26,7 +26,7 @@ const swap = (region, fresh) => {
   if (isSame(region, fresh)) return;
   const active = region.contains(document.activeElement) ? document.activeElement : null;
   const open = new Set([...region.querySelectorAll("details[open] > summary")].map((node) => node.textContent));
-  const typed = [...region.querySelectorAll("textarea[id]")].map((field) => [field.id, field.value]);
+  const typed = [...region.querySelectorAll("textarea[id], input[id]:not([type])")].map((field) => [field.id, field.value]);
   const digest = region.querySelector("[name=shown]")?.value;
   const isOther = region.textContent !== fresh.textContent;
   const moved = document.importNode(fresh, true);
