@@ -3,6 +3,8 @@
 Rules of this module:
 * A request head is bounded in bytes, lines and time, and is refused whole unless its framing, target and Host can be
   read in one way only (RFC 9112 §3.2, §6.3). Headers are frozen before the body; trailers are refused, never merged in.
+* Each callback of the parser is one call: a head of twenty lines costs twenty. What an app receives and sends is in
+  `http_cycle.py`.
 * A body is bounded in bytes and time. After a refusal nothing more is read: the answer goes out, the connection ends.
 * One request at a time. Bytes of a pipelined request are thrown away and the connection closes after the current
   answer: reading goes on only so that a client that leaves is noticed.
@@ -13,18 +15,20 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-import re
 import select
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NoReturn
+from urllib.parse import unquote
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from proxy.wire.http_response import PARSER_FAULTS
+from proxy.wire.http_cycle import STATUS_LINES, Cycle
+from proxy.wire.http_head import Faulty, HttpFault, check_head
+from proxy.wire.http_response import PARSER_FAULTS, parse_url
 from proxy.wire.peers import PeerHasMany, PeerPlaces
 
 LEFT_EXTENSION: Final = "interlock.left"
@@ -37,36 +41,9 @@ ENDED_EXTENSION: Final = "interlock.ended"
 """The ASGI extension under which a scope carries a function that asks whether the client's end may have arrived."""
 
 _END: Final = getattr(select, "POLLRDHUP", None)  # not everywhere: without it, it always may have
-_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _LINGER_SEC: Final = 1.0  # long enough for a client that is still sending to read why it was refused
 _DISCARD_BYTES_MAX: Final = 64 * 1024
 _PROGRESS_BYTES_MIN: Final = 64 * 1024
-
-
-class HttpFault(Enum):
-    """Why a connection is refused: HTTP status, and what the client is told. docs/wire.md repeats this table."""
-
-    MALFORMED = (400, "The request is not well-formed HTTP/1.1.")
-    HOST = (400, "Send exactly one valid Host header.")
-    TARGET = (400, "Send the request target as a path, without fragment or authority.")
-    FRAMING = (400, "Send one Content-Length, or Transfer-Encoding: chunked, and nothing else that frames a body.")
-    TRAILERS = (400, "Trailers are not accepted.")
-    UPGRADE = (400, "Upgrades and tunnels are not accepted; speak HTTP/1.1.")
-    HEAD_TOO_SLOW = (408, "The request head took too long.")
-    BODY_TOO_SLOW = (408, "The request body took too long.")
-    BODY_TOO_LARGE = (413, "The request body is larger than the limit.")
-    EXPECTATION = (417, "No expectation but 100-continue can be met.")
-    HEAD_TOO_LARGE = (431, "The request head is larger than the limit.")
-    TOO_MANY_CONNECTIONS = (503, "Too many connections; try again later.")
-    HTTP_VERSION = (505, "Speak HTTP/1.1 or HTTP/1.0.")
-
-    @property
-    def status(self) -> int:
-        return self.value[0]
-
-    @property
-    def text(self) -> str:
-        return self.value[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +94,7 @@ class GateProtocol(HttpToolsProtocol):
         peers: PeerPlaces | None = None,
     ) -> None:
         super().__init__(config, server_state, {})
+        self.cycle: Cycle | None = None  # type: ignore[assignment] # ours in place of uvicorn's
         self._limits, self._peers = limits, peers or PeerPlaces(limits.connections_max, is_behind_proxies=False)
         self._peer: str | None = None  # counted among the connections of its address
         self._on_lost = on_lost
@@ -134,6 +112,7 @@ class GateProtocol(HttpToolsProtocol):
         self._awaited: HttpFault | None = None  # what is too slow if the input timer fires
         self._write_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
+        self._ends: select.poll | None = None  # asks the system whether the client has gone
 
     # ---- the connection -----------------------------------------------------------------------------------------
 
@@ -160,7 +139,13 @@ class GateProtocol(HttpToolsProtocol):
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         self._unset_keepalive_if_required()
-        super().connection_lost(exc)
+        self.connections.discard(self)
+        if self.cycle is not None:
+            self.cycle.disconnect()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None  # type: ignore[assignment] # as in uvicorn
         self._on_lost()
 
     def eof_received(self) -> None:
@@ -182,9 +167,10 @@ class GateProtocol(HttpToolsProtocol):
         sock = self.transport.get_extra_info("socket")
         if _END is None or sock is None or sock.fileno() < 0 or self._left.is_set():
             return True
-        waiting = select.poll()
-        waiting.register(sock.fileno(), _END)
-        return bool(waiting.poll(0))
+        if self._ends is None:
+            self._ends = select.poll()
+            self._ends.register(sock.fileno(), _END)
+        return bool(self._ends.poll(0))
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -197,13 +183,17 @@ class GateProtocol(HttpToolsProtocol):
         if self._is_pipelined:
             self._discard(len(data))
             return
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         try:
             self._feed(data)
         except (*PARSER_FAULTS, _Stop):
             self._stopped(len(data))
         else:
-            self._await_input(self._missing_input())
+            awaited = self._missing_input()
+            if awaited is not self._awaited:
+                self._await_input(awaited)
 
     def _feed(self, data: bytes) -> None:
         """Feed the parser; while it is in a head, no more than the head may still have."""
@@ -217,12 +207,12 @@ class GateProtocol(HttpToolsProtocol):
                 if self._head_left <= 0:
                     self._stop(HttpFault.HEAD_TOO_LARGE)
 
-    def _stop(self, fault: HttpFault) -> None:
+    def _stop(self, fault: HttpFault) -> NoReturn:
         self._fault = fault
         raise _Stop
 
     def _stopped(self, size: int) -> None:
-        if self._is_pipelined:
+        if self._is_pipelined and self.cycle is not None:
             self.cycle.keep_alive = False
             self._await_input(None)
             self._discard(size)
@@ -258,71 +248,85 @@ class GateProtocol(HttpToolsProtocol):
         if self._is_answering():
             self._is_pipelined = True
             raise _Stop
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             self._stop(HttpFault.TRAILERS)
         if len(self.headers) >= self._limits.head_lines_max:
             self._stop(HttpFault.HEAD_TOO_LARGE)
-        super().on_header(name, value)
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        fault = self._head_fault()
-        if fault is not None:
-            self._stop(fault)
+        if self.parser.should_upgrade():
+            self._stop(HttpFault.UPGRADE)
+        version = self.parser.get_http_version()
+        try:
+            expects = check_head(version, self.url, self.headers, body_bytes_max=self._limits.body_bytes_max)
+        except Faulty as faulty:
+            self._stop(faulty.fault)
         self._in_head = False
         self._requests += 1
         self._body_bytes = 0
         self._left = asyncio.Event()
-        self.scope["headers"] = tuple(self.headers)
-        extensions: dict[str, Any] = {
-            LEFT_EXTENSION: self._left,
-            UNREAD_EXTENSION: self._is_unread,
-            ENDED_EXTENSION: self._may_have_left,
-        }
-        self.scope["extensions"] = extensions
-        super().on_headers_complete()
+        method = self.parser.get_method().decode("ascii")
+        self.scope = self._scope(method, version)  # type: ignore[assignment] # uvicorn knows no such extensions
+        self.cycle = Cycle(
+            self.transport,
+            self.flow,
+            self.on_response_complete,
+            is_to_head=method == "HEAD",
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            awaits_continue=expects,
+        )
+        task = self.loop.create_task(self.app(self.scope, self.cycle.receive, self.cycle.send))
+        self.tasks.add(task)
+        task.add_done_callback(partial(self._app_ended, self.cycle))
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         if self._body_bytes > self._limits.body_bytes_max:
             self._stop(HttpFault.BODY_TOO_LARGE)
-        super().on_body(body)
+        assert self.cycle is not None
+        self.cycle.add(body)
 
     def on_message_complete(self) -> None:
         self._in_head = True
         self._head_is_new = True
         self._head_left = self._limits.head_bytes_max
-        self._await_input(None)
-        super().on_message_complete()
+        if self._awaited is not None:
+            self._await_input(None)
+        assert self.cycle is not None
+        self.cycle.end_body()
 
-    def _head_fault(self) -> HttpFault | None:
-        version = self.parser.get_http_version()
-        if self.parser.should_upgrade():
-            return HttpFault.UPGRADE
-        if version not in ("1.1", "1.0"):
-            return HttpFault.HTTP_VERSION
-        if not self.url.startswith(b"/") or b"#" in self.url:
-            return HttpFault.TARGET
-        hosts = 0
-        for name, value in self.headers:
-            fault = None
-            match name:
-                case b"host":
-                    hosts += 1
-                    fault = None if _HOST.fullmatch(value) else HttpFault.HOST
-                case b"transfer-encoding":  # RFC 9112 §6.1: not in HTTP/1.0; codings but chunked we do not decode
-                    fault = None if version == "1.1" and value.lower() == b"chunked" else HttpFault.FRAMING
-                case b"content-length":  # digits only: the parser has seen to that
-                    fault = HttpFault.BODY_TOO_LARGE if int(value) > self._limits.body_bytes_max else None
-                case b"trailer":
-                    fault = HttpFault.TRAILERS
-                case b"expect":
-                    fault = None if value.lower() == b"100-continue" else HttpFault.EXPECTATION
-            if fault is not None:
-                return fault
-        return None if hosts == 1 else HttpFault.HOST
+    def _scope(self, method: str, version: str) -> dict[str, Any]:
+        target = parse_url(self.url)
+        raw_path = target.path
+        path = raw_path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "method": method,
+            "scheme": self.scheme or "http",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": target.query or b"",
+            "root_path": "",
+            "headers": tuple(self.headers),
+            "client": self.client,
+            "server": self.server,
+            "extensions": {
+                LEFT_EXTENSION: self._left,
+                UNREAD_EXTENSION: self._is_unread,
+                ENDED_EXTENSION: self._may_have_left,
+            },
+        }
+
+    def _app_ended(self, cycle: Cycle, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        cycle.ended(task)
 
     # ---- ending -------------------------------------------------------------------------------------------------
 
@@ -330,10 +334,10 @@ class GateProtocol(HttpToolsProtocol):
         """Answer with an error unless an answer has begun, tell the app that its client is gone, and read no more."""
         self._left.set()
         self._is_deaf = True
-        has_begun = self._is_answering() and self.cycle.response_started
-        if self._is_answering():
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        cycle, has_begun = self.cycle, False
+        if cycle is not None and not cycle.response_complete:
+            has_begun = cycle.response_started
+            cycle.disconnect()
         if has_begun:
             self.transport.abort()
         elif fault is HttpFault.HEAD_TOO_SLOW and not self._requests and self._missing_input() is None:
@@ -341,7 +345,7 @@ class GateProtocol(HttpToolsProtocol):
         elif not self.transport.is_closing():
             body = f"{fault.text}\n".encode()
             self.transport.write(
-                STATUS_LINE[fault.status]
+                STATUS_LINES[fault.status]
                 + b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(body)
                 + b"connection: close\r\n\r\n"
                 + body
@@ -362,10 +366,14 @@ class GateProtocol(HttpToolsProtocol):
             self._watch_writes(self.transport.get_write_buffer_size())
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
         if self.transport.is_closing():
             self._watch_writes(self.transport.get_write_buffer_size())
-        elif not self._in_head:  # answered without having read the body: what follows cannot be trusted or waited for
+            return
+        self.flow.resume_reading()
+        if self._in_head:
+            seconds = self._limits.idle_sec_max
+            self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+        else:  # answered without having read the body: what follows cannot be trusted or waited for
             self._hang_up()
 
     def timeout_keep_alive_handler(self) -> None:

@@ -17,6 +17,8 @@ import httptools
 PARSER_FAULTS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 """What httptools raises for bytes it will not read."""
 
+parse_url = httptools.parse_url
+
 INTERIM_ANSWERS_MAX = 32
 _SWITCHING_PROTOCOLS = 101
 

@@ -38,6 +38,7 @@ COLLECT_TOOL: Final = "interlock_collect"
 _PROBES: Final = frozenset({"server/discover", "initialize"})
 _LATEST_HANDSHAKE: Final = Revision.R2025_11_25
 _KNOWN: Final = {revision.value: revision for revision in Revision}
+_MODERN: Final = Revision.R2026_07_28.value.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,13 @@ def classify(
 
     Raises: WireRefusal.
     """
-    modern = _speaks_modern(headers or (), message)
+    in_body = _meta_version(message)
     if headers is None:
-        lines = _headers_of_body(message)
+        lines = _headers_of_body(in_body)
     else:
+        modern = in_body is not _ABSENT or _names_modern(headers)
         lines = mcp_headers.read(headers, id=_id(message), modern=modern)
-        _check_versions_agree(lines, message, modern)
+        _check_versions_agree(lines, in_body, message, modern)
     if isinstance(message, Request) and message.method in _PROBES:
         return _probe(lines, message, assumed)
     revision = _revision(lines, message, assumed)
@@ -148,21 +150,16 @@ def _meta_version(message: Message | None) -> Any:
     return message.meta.get(PROTOCOL_VERSION_META_KEY, _ABSENT)
 
 
-def _headers_of_body(message: Message) -> McpHeaders:
-    version = _meta_version(message)
+def _headers_of_body(version: Any) -> McpHeaders:
     return McpHeaders({MCP_PROTOCOL_VERSION_HEADER: version} if isinstance(version, str) else {})
 
 
-def _speaks_modern(headers: HeaderLines, message: Message) -> bool:
-    """Whether refusals may use modern codes: the sender names 2026-07-28, or the per-request envelope at all."""
-    if _meta_version(message) is not _ABSENT:
-        return True
-    modern = Revision.R2026_07_28.value.encode()
-    return any(name.lower() == b"mcp-protocol-version" and value.strip() == modern for name, value in headers)
+def _names_modern(headers: HeaderLines) -> bool:
+    """Whether refusals may use modern codes: so they may too where the body has the per-request envelope at all."""
+    return _MODERN in [value.strip() for name, value in headers if name.lower() == b"mcp-protocol-version"]
 
 
-def _check_versions_agree(lines: McpHeaders, message: Message, modern: bool) -> None:
-    in_body = _meta_version(message)
+def _check_versions_agree(lines: McpHeaders, in_body: Any, message: Message, modern: bool) -> None:
     if in_body is not _ABSENT and (in_body is None or in_body != lines.version):
         raise WireRefusal(
             Why.HEADER_MISMATCH,
@@ -173,18 +170,19 @@ def _check_versions_agree(lines: McpHeaders, message: Message, modern: bool) -> 
 
 
 def _revision(lines: McpHeaders, message: Message | None, assumed: Revision | None) -> Revision:
-    if lines.version is None:
+    version = lines.version
+    if version is None:
         return assumed or Revision(DEFAULT_NEGOTIATED_VERSION)
-    known = _KNOWN.get(lines.version)
+    known = _KNOWN.get(version)
     if known is not None:
         return known
     modern = _meta_version(message) is not _ABSENT
     raise WireRefusal(
         Why.UNKNOWN_VERSION,
-        f"unsupported protocol version {lines.version[:40]!a}; supported: {', '.join(_KNOWN)}",
+        f"unsupported protocol version {version[:40]!a}; supported: {', '.join(_KNOWN)}",
         id=_id(message),
         modern=modern,
-        data={"supported": list(_KNOWN), "requested": lines.version} if modern else None,
+        data={"supported": list(_KNOWN), "requested": version} if modern else None,
     )
 
 

@@ -10,6 +10,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,8 +48,10 @@ NAME_PARAMS: Final[Mapping[str, str]] = MappingProxyType(
 
 _PARAM_PREFIX: Final = MCP_PARAM_HEADER_PREFIX.lower()
 _ONCE: Final = frozenset(
-    {"authorization", "content-type", "content-encoding", "origin", LAST_EVENT_ID_HEADER, TICKET_HEADER}
+    name.encode()
+    for name in ("authorization", "content-type", "content-encoding", "origin", LAST_EVENT_ID_HEADER, TICKET_HEADER)
 )
+_PRINTABLE: Final = re.compile(rb"[\x20-\x7e\t]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,14 @@ def read(headers: HeaderLines, *, id: RequestId | None = None, modern: bool = Fa
     """
     lines: dict[str, str] = {}
     for raw_name, raw_value in headers:
-        name = raw_name.decode("latin-1").lower()
-        if name not in _ONCE and not name.startswith("mcp-"):
+        lower = raw_name.lower()
+        if lower not in _ONCE and not lower.startswith(b"mcp-"):
             continue
+        name = lower.decode("latin-1")
         if name in lines:
             raise WireRefusal(Why.DUPLICATED_HEADER, f"the header {name} appears twice", id=id, modern=modern)
         value = raw_value.strip(b" \t")
-        if not all(0x20 <= byte < 0x7F or byte == 0x09 for byte in value):
+        if not _PRINTABLE.fullmatch(value):
             raise WireRefusal(Why.BAD_HEADER, f"the header {name} is not printable ASCII", id=id, modern=modern)
         lines[name] = value.decode("ascii")
     return McpHeaders(MappingProxyType(lines))

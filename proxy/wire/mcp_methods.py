@@ -34,15 +34,19 @@ class Era(StrEnum):
 class Revision(StrEnum):
     """The five released revisions of the protocol, oldest first."""
 
+    era: Era  # known once for each: asked for many times in a call
+
+    def __new__(cls, value: str) -> Revision:
+        revision = str.__new__(cls, value)
+        revision._value_ = value
+        revision.era = Era.HANDSHAKE if value in HANDSHAKE_PROTOCOL_VERSIONS else Era.MODERN
+        return revision
+
     R2024_11_05 = "2024-11-05"
     R2025_03_26 = "2025-03-26"
     R2025_06_18 = "2025-06-18"
     R2025_11_25 = "2025-11-25"
     R2026_07_28 = "2026-07-28"
-
-    @property
-    def era(self) -> Era:
-        return Era.HANDSHAKE if self.value in HANDSHAKE_PROTOCOL_VERSIONS else Era.MODERN
 
 
 class Kind(StrEnum):

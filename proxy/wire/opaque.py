@@ -9,12 +9,12 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from typing import Any, Final
 
 from proxy.wire.jsonrpc import Message, Request, Response
 from proxy.wire.mcp_headers import LAST_EVENT_ID_HEADER, SESSION_HEADER, McpHeaders
-from proxy.wire.refusals import Why, WireRefusal
+from proxy.wire.refusals import RequestId, Why, WireRefusal
 
 OPAQUE_BYTES_MAX: Final = 4 * 1024
 
@@ -23,21 +23,32 @@ OPAQUE_RESULT_MEMBERS: Final = ("nextCursor", "requestState", "taskId")
 OPAQUE_META: Final = ("progressToken", "traceparent", "tracestate", "io.modelcontextprotocol/subscriptionId")
 OPAQUE_HEADERS: Final = (SESSION_HEADER, LAST_EVENT_ID_HEADER)
 
+_VISIBLE: Final = re.compile("[!-~]+")
+
 
 def check_opaque(message: Message, *, bytes_max: int = OPAQUE_BYTES_MAX) -> None:
     """Hold every opaque value of a message to its cap.
 
     Raises: WireRefusal (OPAQUE_TOO_LONG, BAD_PARAMS).
     """
-    request_id = message.id if isinstance(message, Request) else None
-    for where, value in _values(message):
-        if isinstance(value, str) and len(value.encode("utf-8", "surrogatepass")) > bytes_max:
-            raise WireRefusal(Why.OPAQUE_TOO_LONG, f"{where} has more than {bytes_max} bytes", id=request_id)
-        may_be_null = not where.endswith("progressToken")
-        if isinstance(value, bool) or not (isinstance(value, (str, int)) or (value is None and may_be_null)):
-            raise WireRefusal(Why.BAD_PARAMS, f"{where} is a string or an integer", id=request_id)
-        if where.endswith("requestState") and isinstance(value, int):
-            raise WireRefusal(Why.BAD_PARAMS, f"{where} is a string", id=request_id)
+    if isinstance(message, Response):
+        result = message.result or {}
+        found = [
+            ("id", message.id),
+            *_members("result", result, OPAQUE_RESULT_MEMBERS),
+            *_members("result._meta", result.get("_meta"), OPAQUE_META),
+            *_members("result.task", result.get("task"), ("taskId",)),
+        ]
+    else:
+        found = _members("params", message.params, OPAQUE_PARAMS)
+        if "_meta" in message.params:
+            found += _members("params._meta", message.meta, OPAQUE_META)
+    request_id = None
+    if isinstance(message, Request):
+        request_id = message.id
+        found.insert(0, ("id", request_id))
+    for where, value in found:
+        _check(where, value, request_id, bytes_max)
 
 
 def check_opaque_headers(headers: McpHeaders, *, bytes_max: int = OPAQUE_BYTES_MAX) -> None:
@@ -50,24 +61,19 @@ def check_opaque_headers(headers: McpHeaders, *, bytes_max: int = OPAQUE_BYTES_M
         if len(value) > bytes_max:
             raise WireRefusal(Why.OPAQUE_TOO_LONG, f"the header {name} has more than {bytes_max} bytes")
     session = headers.session
-    if session is not None and (not session or not all("!" <= character <= "~" for character in session)):
+    if session is not None and not _VISIBLE.fullmatch(session):
         raise WireRefusal(Why.BAD_HEADER, f"the header {SESSION_HEADER} is not visible ASCII")
 
 
-def _values(message: Message) -> Iterator[tuple[str, Any]]:
-    if isinstance(message, Response):
-        yield "id", message.id
-        result = message.result or {}
-        yield from _members("result", result, OPAQUE_RESULT_MEMBERS)
-        yield from _members("result._meta", result.get("_meta"), OPAQUE_META)
-        yield from _members("result.task", result.get("task"), ("taskId",))
-        return
-    if isinstance(message, Request):
-        yield "id", message.id
-    yield from _members("params", message.params, OPAQUE_PARAMS)
-    yield from _members("params._meta", message.meta, OPAQUE_META)
+def _members(where: str, obj: Any, names: tuple[str, ...]) -> list[tuple[str, Any]]:
+    return [(f"{where}.{name}", obj[name]) for name in names if name in obj] if isinstance(obj, dict) else []
 
 
-def _members(where: str, obj: Any, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    if isinstance(obj, dict):
-        yield from ((f"{where}.{name}", obj[name]) for name in names if name in obj)
+def _check(where: str, value: Any, request_id: RequestId | None, bytes_max: int) -> None:
+    if isinstance(value, str) and len(value.encode("utf-8", "surrogatepass")) > bytes_max:
+        raise WireRefusal(Why.OPAQUE_TOO_LONG, f"{where} has more than {bytes_max} bytes", id=request_id)
+    may_be_null = not where.endswith("progressToken")
+    if isinstance(value, bool) or not (isinstance(value, (str, int)) or (value is None and may_be_null)):
+        raise WireRefusal(Why.BAD_PARAMS, f"{where} is a string or an integer", id=request_id)
+    if where.endswith("requestState") and isinstance(value, int):
+        raise WireRefusal(Why.BAD_PARAMS, f"{where} is a string", id=request_id)

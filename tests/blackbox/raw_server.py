@@ -17,7 +17,8 @@ from typing import Any
 
 import uvloop
 
-from proxy.wire.http_protocol import HttpFault, ServerLimits, left, may_have_left
+from proxy.wire.http_head import HttpFault
+from proxy.wire.http_protocol import ServerLimits, left, may_have_left
 from proxy.wire.http_server import ClientLeft, Server, read_body
 
 LIMITS = ServerLimits(

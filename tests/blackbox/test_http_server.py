@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.wire.http_protocol import HttpFault
+from proxy.wire.http_head import HttpFault
 from tests.blackbox.raw_server import (
     HEAD,
     LIMITS,

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from proxy.wire.http_protocol import HttpFault
+from proxy.wire.http_head import HttpFault
 from proxy.wire.http_server import Server, raise_file_limit, run, tls_context
 from tests.blackbox.raw_server import (
     HEAD,

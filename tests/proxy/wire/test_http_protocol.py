@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from uvicorn.server import ServerState
 
-from proxy.wire.http_protocol import GateProtocol, HttpFault, ServerLimits, left
+from proxy.wire.http_head import HttpFault
+from proxy.wire.http_protocol import GateProtocol, ServerLimits, left
 from proxy.wire.http_server import Server
 from proxy.wire.peers import PeerPlaces
 

@@ -10,7 +10,7 @@ from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from mcp.types.jsonrpc import JSONRPCError, jsonrpc_message_adapter
 
 from proxy.wire.body import BodyFault
-from proxy.wire.http_protocol import HttpFault
+from proxy.wire.http_head import HttpFault
 from proxy.wire.refusals import TABLE, Why, WireRefusal, from_json
 from proxy.wire.sse import SseFault
 from proxy.wire.strict_json import JsonFault, StrictJsonError
