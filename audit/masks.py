@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from audit.canonical import canonical
+from audit.keyed import keyed_digest
 
 MASK_NODES_MAX = 400
 MASK_DEPTH_MAX = 16
@@ -28,7 +29,7 @@ _FIELD_NAME = re.compile(r"(?=.{1,40}\Z)[A-Za-z_$][A-Za-z_$.\-]*(?:[0-9]{1,3}(?:
 @lru_cache(maxsize=256)
 def opening(key: bytes, context: str) -> bytes:
     """The key of one context: whoever holds it can check commitments made in that context, and no others."""
-    return hmac.digest(key, b"interlock/opening/v1\0" + context.encode("utf-8"), "sha256")
+    return keyed_digest(key, b"interlock/opening/v1\0" + context.encode("utf-8"))
 
 
 def commit(key: bytes, value: Any, *, context: str = "") -> str:
@@ -48,7 +49,7 @@ def commitment(opened: bytes, value: Any) -> str:
         message = b"interlock/commit/v1/bytes\0" + value
     else:
         message = b"interlock/commit/v1/json\0" + canonical(value)
-    return "hmac-sha256:" + hmac.digest(opened, message, "sha256").hex()
+    return "hmac-sha256:" + keyed_digest(opened, message).hex()
 
 
 def is_commitment_to(stated: str, opened: bytes, value: Any) -> bool:

@@ -25,6 +25,11 @@ _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heavy")
 
 def is_heavy(value: object) -> bool:
     """Whether judging, hashing or checking this value takes long enough for others to notice."""
+    return outweighs(value, _WEIGHT_MIN, of_a_value=_WEIGHT_OF_A_VALUE)
+
+
+def outweighs(value: object, weight_min: int, *, of_a_value: int) -> bool:
+    """Whether the characters of a value's texts and so many for each of its items and members come to that much."""
     weight = 0
     waiting = [value]
     while waiting:
@@ -32,15 +37,15 @@ def is_heavy(value: object) -> bool:
         if isinstance(item, str):
             weight += len(item)
         elif isinstance(item, dict):
-            weight += _WEIGHT_OF_A_VALUE * len(item)
-            if weight < _WEIGHT_MIN:
+            weight += of_a_value * len(item)
+            if weight < weight_min:
                 waiting.extend(item)
                 waiting.extend(item.values())
         elif isinstance(item, (list, tuple)):
-            weight += _WEIGHT_OF_A_VALUE * len(item)
-            if weight < _WEIGHT_MIN:
+            weight += of_a_value * len(item)
+            if weight < weight_min:
                 waiting.extend(item)
-        if weight >= _WEIGHT_MIN:
+        if weight >= weight_min:
             return True
     return False
 

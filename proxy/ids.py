@@ -8,13 +8,13 @@ Rules of this module:
 
 from __future__ import annotations
 
-import base64
 import secrets
 
 import uuid_utils
 
-# From RFC 4648's digits to Crockford's.
-_AS_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]  # by their ten bits
+_SHIFTS = range(120, -1, -10)
 
 
 class Ids:
@@ -37,5 +37,5 @@ class Ids:
 
 
 def _base32(number: int) -> str:
-    """26 digits. Their 130 bits are no whole bytes, so they are the end of 160 bits, which are."""
-    return base64.b32encode(number.to_bytes(20, "big"))[-26:].translate(_AS_CROCKFORD).decode("ascii")
+    """26 digits, two by two."""
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])

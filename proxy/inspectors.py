@@ -29,6 +29,7 @@ import structlog
 
 from policies.model import JsonObject, OutputRules
 from proxy.config import Inspection as InspectionSettings
+from proxy.heavy import outweighs
 from proxy.inspector_frames import LENGTH, FrameTooLarge, Job, inspection_of, rules_frame
 from proxy.inspector_queue import QueueFull, WaitingJobs
 from proxy.inspector_template import InspectorsDown, Template
@@ -45,6 +46,8 @@ log = structlog.get_logger("interlock.inspectors")
 
 OFF_LOOP_BYTES_MIN = 256 * 1024
 SCREENED_BYTES_MAX = 16 * 1024
+SCREENED_FIRST_CHARS_MAX = 2 * 1024  # below, to look is cheaper than to know it again
+_CHARS_OF_A_VALUE = 16  # what a number, a key or a place in a list takes about in a frame
 REMEMBERED_MAX = 2_048
 RESTART_SEC_MAX = 5.0
 ANSWER_BYTES_EXTRA = 4 * 1024 * 1024
@@ -129,6 +132,11 @@ class InspectorPool:
         self, message: Any, *, rules: OutputRules, surface: Surface, output_schema: JsonObject | None = None
     ) -> Inspection:
         """What may come back of `message`. With `output_schema`, a redacted structuredContent must still fit it."""
+        is_tiny = self._settings.output_bytes_max >= SCREENED_BYTES_MAX and not outweighs(
+            message, SCREENED_FIRST_CHARS_MAX, of_a_value=_CHARS_OF_A_VALUE
+        )
+        if is_tiny and self._is_screened_clean(message, rules, surface):
+            return Inspection(Outcome.ALLOW, message)
         try:
             schema = b"" if output_schema is None else pickle.dumps(output_schema, protocol=5)
             job = Job(rules_frame(rules), surface.value, schema, message)
@@ -141,7 +149,7 @@ class InspectorPool:
         if known is not None:
             self._remembered.move_to_end(memory)
             return Inspection(Outcome.ALLOW, message, known)
-        if self._is_screened_clean(frame, message, rules, surface):
+        if not is_tiny and len(frame) <= SCREENED_BYTES_MAX and self._is_screened_clean(message, rules, surface):
             self._remember(memory, ())
             return Inspection(Outcome.ALLOW, message)
         outcome = await self._ask(frame)
@@ -174,13 +182,8 @@ class InspectorPool:
     def _screen_by(self, signs: Signs) -> None:
         self._screen = Screen(signs, StrictCodec(SCREENED_BYTES_MAX), self._blob_types)
 
-    def _is_screened_clean(self, frame: bytes, message: Any, rules: OutputRules, surface: Surface) -> bool:
-        return (
-            self._screen is not None
-            and self._is_open
-            and len(frame) <= SCREENED_BYTES_MAX
-            and self._screen.shows_nothing(message, rules, surface)
-        )
+    def _is_screened_clean(self, message: Any, rules: OutputRules, surface: Surface) -> bool:
+        return self._screen is not None and self._is_open and self._screen.shows_nothing(message, rules, surface)
 
     async def _ask(self, frame: bytes) -> bytes | str:
         if not self._is_open:

@@ -9,6 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import structlog
@@ -63,6 +64,12 @@ class Life:
         self._attached: set[str] = set()
         self._cutting: asyncio.Timeout | None = None  # around the exchange with the tool, while there is one
 
+    @cached_property
+    def is_heavy(self) -> bool:
+        """Whether judging this call, and building its row, would hold up everybody else."""
+        call = self.exchange.call
+        return is_heavy((call.arguments, call.input_responses))
+
     @property
     def agent(self) -> str:
         return self.exchange.call.agent.id
@@ -90,7 +97,7 @@ class Life:
 
     async def _turn(self, event: Event) -> list[Command]:
         """What the gate wants done. The row of a heavy call is built where it holds up nobody; nothing else waits."""
-        if isinstance(event, CallReceived) and is_heavy((event.call.arguments, event.call.input_responses)):
+        if isinstance(event, CallReceived) and self.is_heavy:
             return await away(lambda: self.gate.handle(event))
         return self.gate.handle(event)
 

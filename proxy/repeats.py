@@ -8,10 +8,10 @@ Rules of this module:
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from enum import StrEnum
 
+from audit.keyed import keyed_digest
 from policies.model import JsonObject, ToolCall
 from review.doubts import Found, found_of
 from review.model import CallRecord, CallState, ReviewRecord, ReviewState
@@ -100,7 +100,7 @@ def repeat_key(key: bytes, call: ToolCall, canonical: Callable[[object], bytes],
         call.input_responses,
         call.request_state,
     ]
-    return hmac.digest(key, b"interlock repeat v1\x00" + canonical(identity), "sha256").hex()
+    return keyed_digest(key, b"interlock repeat v1\x00" + canonical(identity)).hex()
 
 
 def asked_once(key_of: Callable[[ToolCall], str]) -> Callable[[ToolCall], str]:

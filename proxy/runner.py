@@ -249,7 +249,7 @@ class Runner:
         if exchange.ticket is not None:
             return await self._present(exchange, life, any_tool=False)
         now = self.clock()
-        key, heavy = await self._ahead(exchange.call)
+        key, heavy = await self._ahead(life)
         earlier = await self._earlier(key, now)
         if earlier.repeated is not None:
             record, review = earlier.repeated
@@ -263,12 +263,13 @@ class Runner:
             return await life.run(received)
         return await self._refuse_review(exchange.call.agent.id, earlier) or await self._ask(life, received)
 
-    async def _ahead(self, call: ToolCall) -> tuple[str, Decision | None]:
+    async def _ahead(self, life: Life) -> tuple[str, Decision | None]:
         """The call's repeat key; of a heavy one the decision too, worked out where it holds up nobody.
 
         Before earlier calls are looked at: what is found of them is acted on with nothing awaited in between.
         """
-        if not is_heavy((call.arguments, call.input_responses)):
+        call = life.exchange.call
+        if not life.is_heavy:
             return self._repeat_key_of(call), None
         judge = self.judging.prepared(call)
         return await away(lambda: (self._repeat_key_of(call), judge()))

@@ -137,6 +137,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "policies.plain_schema.ITEMS_MAX": "items of a list checked without the validator; more: it looks",
     },
     "Inspection": {
+        "proxy.inspectors.SCREENED_FIRST_CHARS_MAX": "weight of an output looked at before it is written; more: after",
         "proxy.inspectors.SCREENED_BYTES_MAX": "bytes of an output that the gate looks at itself; more: a worker",
         "proxy.inspector_queue.WAITING_MAX": "outputs that wait for a worker; more: quarantined",
         "proxy.inspector_queue.WAITING_BYTES_MAX": "bytes of them; more: quarantined",
@@ -214,6 +215,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "proxy.store.engine.StoreLimits.read_sec_max": "seconds of one read; then interrupted",
         "proxy.store.engine.StoreLimits.check_sec_max": "seconds of checking the database's pages at start",
         "proxy.store.tables.VALUE_BYTES_MAX": "bytes of one kept value",
+        "proxy.store.transaction.PASSING_ROWS_MAX": "calls being sent that the writer remembers; more: read back",
+        "proxy.store.transaction.PASSING_ROW_BYTES_MAX": "sealed bytes of one of them; more: read back",
         "proxy.store.reads.ROWS_MAX": "rows of one answer",
         "proxy.store.reads.VOTES_MAX": "votes of one review that are read",
         "proxy.store.reads.PINS_MAX": "pinned tools of one server that are read",

@@ -96,6 +96,7 @@ ONE_FILE: dict[tuple[str, str], str] = {
     ("redaction", "presidio_analyzer"): "redaction/detectors/presidio.py",
     ("redaction", "regex"): "redaction/detectors/presidio.py",
     ("redaction", "tldextract"): "redaction/detectors/presidio.py",
+    ("audit", "cryptography"): "audit/keyed.py",
     ("audit", "orjson"): "audit/canonical.py",
     ("audit", "rfc8785"): "audit/canonical.py",
     ("review", "argon2"): "review/passwords.py",

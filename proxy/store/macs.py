@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from audit.canonical import ascii_json
 from audit.chain import Head
+from audit.keyed import keyed_digest
 from proxy.store.base import Tampered
 
 type SqlValue = None | int | float | str | bytes
@@ -27,7 +28,7 @@ class RowMacs:
 
     def mac(self, table: str, values: Sequence[SqlValue]) -> bytes:
         """The MAC of a row. Bytes must have been replaced by their fingerprint before."""
-        return self._digest(b"interlock/row/v1\n%b\n%b" % (table.encode("ascii"), ascii_json(values)))
+        return keyed_digest(self._key, b"interlock/row/v1\n%b\n%b" % (table.encode("ascii"), ascii_json(values)))
 
     def check(self, table: str, row_id: str, values: Sequence[SqlValue], mac: object) -> None:
         """Raises: Tampered."""
@@ -36,11 +37,8 @@ class RowMacs:
 
     def of_head(self, head: Head) -> bytes:
         """The MAC of the chain's end."""
-        return self._digest(f"interlock/head/v1\n{head.seq}\n{head.hash}".encode("ascii"))
+        return keyed_digest(self._key, f"interlock/head/v1\n{head.seq}\n{head.hash}".encode("ascii"))
 
     def of_database(self, database_id: bytes) -> bytes:
         """What proves at opening that these are the keys this database was written with."""
-        return self._digest(f"interlock/key-check/v1\n{database_id.hex()}".encode("ascii"))
-
-    def _digest(self, message: bytes) -> bytes:
-        return hmac.digest(self._key, message, "sha256")
+        return keyed_digest(self._key, f"interlock/key-check/v1\n{database_id.hex()}".encode("ascii"))

@@ -75,6 +75,7 @@ CALLS = Table(
     own=("erased_at",),
     sealed=("decision", "proposed", "approved", "outcome"),
     fixed=("created_at", "repeat_key", "erased_at"),
+    passing=CallState.DISPATCHING.value,
 )
 
 REVIEWS = Table(

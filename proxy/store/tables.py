@@ -10,7 +10,7 @@ Rules of this module:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -43,7 +43,8 @@ class Column:
 class Table:
     """One table. `own` are columns the store keeps for itself, `sealed` those it encrypts; `keys` the primary key.
 
-    `fixed` are columns that no later change sets: their indexes need not be touched then.
+    `fixed` are columns that no later change sets: their indexes need not be touched then. `passing` is the state that
+    a row is put in with and leaves again within moments, if there is one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Table:
     sealed: tuple[str, ...] = ()
     keys: tuple[str, ...] = ("id",)
     fixed: tuple[str, ...] = ()
+    passing: str | None = None
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -175,13 +177,16 @@ def _authenticated(table: Table, row: Row) -> Row:
 _SIZES = (64, 32, 16, 8, 4, 2, 1)
 
 
-def in_pieces[T](values: Sequence[T]) -> Iterator[Sequence[T]]:
+def in_pieces[T](values: Sequence[T]) -> Sequence[Sequence[T]]:
     """Cut into pieces of a few fixed sizes, so that few texts of SQL serve any number, and stay prepared."""
-    at = 0
+    if len(values) in _SIZES:
+        return (values,)
+    pieces, at = [], 0
     for size in _SIZES:
         while len(values) - at >= size:
-            yield values[at : at + size]
+            pieces.append(values[at : at + size])
             at += size
+    return pieces
 
 
 # --- how values stand in columns

@@ -7,6 +7,8 @@ Rules of this module:
 * An item that is refused (a lost compare-and-set, a value that does not fit) leaves nothing: no row, no entry, and so
   no gap in the chain. If only writing shows that something does not fit, the batch is undone and worked again
   carefully: one item at a time, each under a savepoint.
+* A row that this writer put in a moment ago, and that will be moved on in a moment, is remembered (`Passing`) and not
+  read back: what was written is known better than what a file says, which is written over if it differs.
 * Sequence numbers and hashes are given only to items that stay; the caller moves its head only when this returns.
 * Whatever else happens, no transaction stays open: it is committed here or rolled back here.
 * An error of the database is not caught: the caller closes the store (P1).
@@ -15,7 +17,7 @@ Rules of this module:
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -28,6 +30,9 @@ from proxy.store.tables import Row, Rows, Table, in_pieces
 from review.ports import ChangeLost
 
 type Key = tuple[Table, str]
+
+PASSING_ROWS_MAX = 1_024
+PASSING_ROW_BYTES_MAX = 16 * 1024
 
 # What an item may be refused for; anything else is a fault of the store. ValueError includes text with lone surrogates
 # and JSON that cannot be written, OverflowError an integer beyond 64 bits.
@@ -66,11 +71,34 @@ class _Staged:
     entries: list[tuple[SqlValue, ...]] = field(default_factory=list)
 
 
+class Passing:
+    """Rows put in by committed batches in the state they soon leave again; each is good for one change."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Key, Row] = {}
+
+    def take(self, table: Table, row_ids: Sequence[str]) -> dict[Key, Row | Tampered | None]:
+        """Those that are remembered of these rows; they are not any longer."""
+        rows = self._rows
+        return {(table, row_id): rows.pop((table, row_id)) for row_id in row_ids if (table, row_id) in rows}
+
+    def learn(self, rows: Mapping[Key, Row]) -> None:
+        """Rows of a batch that was committed. The oldest make room: their calls take long, or have no end."""
+        self._rows.update(rows)
+        while len(self._rows) > PASSING_ROWS_MAX:
+            del self._rows[next(iter(self._rows))]
+
+    def clear(self) -> None:
+        self._rows.clear()
+
+
 class Transaction:
     """What an item may do. Reading and changing rows here is memory; `flush` writes."""
 
-    def __init__(self, cursor: sqlite3.Cursor, rows: Rows, head: Head, *, careful: bool) -> None:
+    def __init__(self, cursor: sqlite3.Cursor, rows: Rows, head: Head, passing: Passing, *, careful: bool) -> None:
         self.head = head
+        self.passed: dict[Key, Row] = {}
+        self._passing = passing
         self.bytes_written = 0
         self._cursor = cursor
         self._rows = rows
@@ -124,6 +152,10 @@ class Transaction:
 
     def load(self, table: Table, row_ids: Sequence[str]) -> None:
         """Read rows and check them; a forged one is remembered as such, and refuses whoever asks for it."""
+        remembered = self._passing.take(table, row_ids)
+        if remembered:
+            self._known.update(remembered)
+            row_ids = [row_id for row_id in row_ids if (table, row_id) not in remembered]
         for piece in in_pieces(row_ids):
             self._known.update({(table, row_id): None for row_id in piece})
             for stored in self._cursor.execute(table.select_many(len(piece)), piece).fetchall():
@@ -147,15 +179,27 @@ class Transaction:
     def forget(self) -> None:
         """What was read may no longer hold: a savepoint was rolled back, or an item ran statements of its own."""
         self._known.clear()
+        self.passed.clear()
+        self._passing.clear()
 
     def flush(self) -> None:
         """Write what is pending. Raises: sqlite3.IntegrityError, ValueError, OverflowError, OutsideWriter."""
         pending, self._pending = self._pending, _Staged(self.head)
         new: dict[Table, list[tuple[SqlValue, ...]]] = {}
         changed: dict[Table, list[tuple[SqlValue, ...]]] = {}
-        for (table, _), one in pending.rows.items():
-            if table.sealed:
-                self.bytes_written += sum(len(it) for it in one.row[table.first_sealed :] if isinstance(it, bytes))
+        for key, one in pending.rows.items():
+            table = key[0]
+            sealed_bytes = 0
+            for value in one.row[table.first_sealed :] if table.sealed else ():
+                if isinstance(value, bytes):
+                    sealed_bytes += len(value)
+            self.bytes_written += sealed_bytes
+            if table.passing is not None:
+                is_passing = one.is_new and one.row[table.position["state"]] == table.passing
+                if is_passing and sealed_bytes <= PASSING_ROW_BYTES_MAX:
+                    self.passed[key] = one.row
+                else:
+                    self.passed.pop(key, None)
             mac = one.mac if one.mac is not None else self._rows.mac(table, one.row)
             (new if one.is_new else changed).setdefault(table, []).append((*one.row, mac))
         for table, all_stored in new.items():
@@ -188,24 +232,28 @@ class Committed:
     bytes_written: int
 
 
-def commit_batch(connection: sqlite3.Connection, works: Sequence[Work], head: Head, rows: Rows) -> Committed:
-    """Work the items in one transaction; durable when this returns.
+def commit_batch(
+    connection: sqlite3.Connection, works: Sequence[Work], head: Head, rows: Rows, passing: Passing | None = None
+) -> Committed:
+    """Work the items in one transaction; durable when this returns. `passing` is what the batches before left.
 
     Raises: sqlite3.Error, OutsideWriter: then nothing is known to be written.
     """
+    passing = passing if passing is not None else Passing()
     try:
-        return _attempt(connection, works, head, rows, careful=False)
+        return _attempt(connection, works, head, rows, passing, careful=False)
     except _MISFITS:
-        return _attempt(connection, works, head, rows, careful=True)
+        passing.clear()
+        return _attempt(connection, works, head, rows, passing, careful=True)
 
 
 def _attempt(
-    connection: sqlite3.Connection, works: Sequence[Work], head: Head, rows: Rows, *, careful: bool
+    connection: sqlite3.Connection, works: Sequence[Work], head: Head, rows: Rows, passing: Passing, *, careful: bool
 ) -> Committed:
     cursor = connection.cursor()
     try:
         cursor.execute("BEGIN IMMEDIATE")
-        transaction = Transaction(cursor, rows, head, careful=careful)
+        transaction = Transaction(cursor, rows, head, passing, careful=careful)
         _prefetch(transaction, works)
         committed = Committed(head, [None] * len(works), {}, 0)
         for number, work in enumerate(works):
@@ -226,6 +274,7 @@ def _attempt(
     finally:
         if connection.in_transaction:
             connection.rollback()
+    passing.learn(transaction.passed)
     committed.head, committed.bytes_written = transaction.head, transaction.bytes_written
     return committed
 

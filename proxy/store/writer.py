@@ -30,7 +30,7 @@ from proxy.failpoints import failpoint
 from proxy.store.base import StoreBusy
 from proxy.store.connection import Connection
 from proxy.store.tables import Rows
-from proxy.store.transaction import Committed, OutsideWriter, Work, commit_batch
+from proxy.store.transaction import Committed, OutsideWriter, Passing, Work, commit_batch
 from proxy.tasks import spawn
 from review.ports import StoreDown
 
@@ -74,6 +74,7 @@ class Writer:
         self._rows = rows
         self._limits = limits
         self._went_down = went_down
+        self._passing = Passing()
         self._queue: deque[_Item] = deque()
         self._queue_bytes = 0
         self._batch: list[_Item] = []
@@ -196,7 +197,9 @@ class Writer:
     async def _commit(self) -> None:
         self._take()
         works = [item.work for item in self._batch]
-        committed = await self._connection.run(partial(commit_batch, works=works, head=self.head, rows=self._rows))
+        committed = await self._connection.run(
+            partial(commit_batch, works=works, head=self.head, rows=self._rows, passing=self._passing)
+        )
         failpoint("commit.heard")
         self.head = committed.head
         batch, self._batch = self._batch, []

@@ -17,7 +17,7 @@ import pytest
 from policies.model import Do, OutputRules
 from proxy import inspector_queue, inspectors
 from proxy.config import Inspection as Settings
-from proxy.inspector_frames import LENGTH, answer_frame, inspection_of
+from proxy.inspector_frames import LENGTH, Job, answer_frame, inspection_of
 from proxy.inspectors import InspectorPool, InspectorsDown
 from redaction.detectors.signs import Signs
 from redaction.model import Inspection, Outcome, Surface
@@ -431,6 +431,33 @@ async def test_p14_a_large_message_is_written_off_the_loop(monkeypatch: pytest.M
     for size in (10, 5_000):
         assert (await ask(pool, {"text": "x" * size})).outcome is Outcome.ALLOW
     assert where == [True, False]
+    await pool.close()
+
+
+@pytest.mark.parametrize(("spare", "written"), [(1, 0), (0, 1)])
+async def test_a_tiny_output_that_shows_no_sign_is_not_even_written_down(
+    monkeypatch: pytest.MonkeyPatch, spare: int, written: int
+) -> None:
+    jobs: list[object] = []
+
+    def noted(*parts: Any) -> Job:
+        jobs.append(parts)
+        return Job(*parts)
+
+    monkeypatch.setattr(inspectors, "Job", noted)
+    pool, _ = await pool_with(answering([]))
+    pool._screen_by(Signs(shortest_run=7))
+    length = inspectors.SCREENED_FIRST_CHARS_MAX - spare - len("x") - inspectors._CHARS_OF_A_VALUE
+    message = {"x": ("well " * length)[:length]}
+    assert await ask(pool, message) == Inspection(Outcome.ALLOW, message)
+    assert len(jobs) == written
+    await pool.close()
+
+
+async def test_p14_a_tiny_output_over_a_tiny_limit_is_held_all_the_same() -> None:
+    pool, _ = await pool_with(answering([]), output_bytes_max=1_024)
+    pool._screen_by(Signs(shortest_run=7))
+    assert (await ask(pool, {"text": "well " * 250})).outcome is Outcome.QUARANTINE
     await pool.close()
 
 
