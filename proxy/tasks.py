@@ -26,6 +26,17 @@ def spawn[T](work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
     return task
 
 
+def spawn_at_once[T](work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+    """The same, and `work` has come to its first wait when this returns."""
+    task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=name, eager_start=True)
+    if task.done():
+        _finished(task)
+    else:
+        _running.add(task)
+        task.add_done_callback(_finished)
+    return task
+
+
 def _finished(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if task.cancelled():

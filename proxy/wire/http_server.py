@@ -24,7 +24,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from proxy.wire.http_protocol import GateProtocol, ServerLimits
-from proxy.wire.peers import PeerPlaces
+from proxy.wire.peers import PeerHasMany, PeerPlaces
+from proxy.wire.tls_handshake import Handshake
 
 log = structlog.get_logger("interlock.http")
 
@@ -62,6 +63,7 @@ class Server:
         self._config = _config(self._serve_request, self._limits)
         self._state = ServerState()
         self._listeners: list[asyncio.Server] = []
+        self._handshakes = _Handshakes(self._state, self._peers, self._limits.connections_max)
         self._is_stopping = False
         self._quiet = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -70,8 +72,8 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._state.connections)
+        """How many connections are open, those whose TLS handshake is under way among them."""
+        return len(self._state.connections) + len(self._handshakes.places)
 
     async def serve(self) -> None:
         """Accept connections until `shutdown` has done its work.
@@ -88,14 +90,10 @@ class Server:
         """
         raise_file_limit()
         loop = asyncio.get_running_loop()
-        tls: dict[str, Any] = {}
-        if self._tls is not None:
-            tls = {"ssl": self._tls, "ssl_handshake_timeout": self._limits.head_sec_max}
         if self._sockets is None:
-            listener = await loop.create_server(self._connection, self._host, self._port, backlog=_BACKLOG, **tls)
-            self._listeners.append(listener)
+            self._listeners.append(await loop.create_server(self._accepted, self._host, self._port, backlog=_BACKLOG))
         for sock in self._sockets or ():
-            self._listeners.append(await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG, **tls))
+            self._listeners.append(await loop.create_server(self._accepted, sock=sock, backlog=_BACKLOG))
         self.started.set_result(self._listeners[0].sockets[0].getsockname()[1])
 
     async def shutdown(self, deadline_sec: float) -> None:
@@ -107,6 +105,7 @@ class Server:
         ends_at = asyncio.get_running_loop().time() + deadline_sec
         for listener in self._listeners:
             listener.close()
+        self._handshakes.cut()
         await self._let_holds_be_answered(ends_at)
         for connection in self._connections():
             connection.shutdown()
@@ -120,6 +119,12 @@ class Server:
         except asyncio.CancelledError:
             if not self._is_stopping:
                 raise  # not ours: whoever cancels a request otherwise is to see it logged
+
+    def _accepted(self) -> asyncio.Protocol:
+        if self._tls is None:
+            return self._connection()
+        sec_max = self._limits.head_sec_max
+        return Handshake(self._tls, sec_max=sec_max, places=self._handshakes, make=self._connection)
 
     def _connection(self) -> GateProtocol:
         return GateProtocol(
@@ -160,6 +165,30 @@ class Server:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CANCEL_SEC)
+
+
+class _Handshakes:
+    """The TLS handshakes of one listener, each with its place among the connections."""
+
+    def __init__(self, state: ServerState, peers: PeerPlaces, connections_max: int) -> None:
+        self._state, self._peers, self._connections_max = state, peers, connections_max
+        self.places: dict[Handshake, str | None] = {}
+
+    def enter(self, handshake: Handshake, host: str | None) -> bool:
+        if len(self._state.connections) + len(self.places) >= self._connections_max:
+            return False
+        try:
+            self.places[handshake] = self._peers.take(host)
+        except PeerHasMany:
+            return False
+        return True
+
+    def leave(self, handshake: Handshake) -> None:
+        self._peers.give(self.places.pop(handshake))
+
+    def cut(self) -> None:
+        for handshake in [*self.places]:
+            handshake.abort()
 
 
 async def read_body(receive: Receive, grow: Callable[[int], None] = lambda _size: None) -> bytes:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.wire.http_head import HttpFault
-from proxy.wire.http_server import Server, raise_file_limit, run, tls_context
+from proxy.wire.http_server import Server, raise_file_limit, run
 from tests.blackbox.raw_server import (
     HEAD,
     LIMITS,
@@ -93,42 +87,6 @@ def test_d12_half_open_requests_are_all_ended_in_time() -> None:
         assert until(lambda: server.server.connections == 0, seconds=10)
         for sock in sockets:
             sock.close()
-
-
-def test_tls_is_served_and_a_plain_client_is_not(tmp_path: Path) -> None:
-    cert, key = self_signed(tmp_path)
-    with running(tls=tls_context(cert, key)) as server:
-        context = ssl.create_default_context(cafile=str(cert))
-        with context.wrap_socket(server.connect(), server_hostname="localhost") as sock:
-            assert sock.version() in ("TLSv1.2", "TLSv1.3")
-            sock.sendall(HEAD + b"Content-Length: 3\r\n\r\nabc")
-            assert read_response(sock).endswith(b"abc")
-            sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
-            refused_as(HttpFault.HOST, read_to_end(sock))
-        assert not server.ask(HEAD + b"Content-Length: 3\r\n\r\nabc").startswith(b"HTTP/")
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
-    cert_file.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return cert_file, key_file
 
 
 # ---- shutdown ---------------------------------------------------------------------------------------------------

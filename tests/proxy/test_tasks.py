@@ -7,7 +7,7 @@ import gc
 
 import structlog
 
-from proxy.tasks import spawn
+from proxy.tasks import spawn, spawn_at_once
 
 
 async def test_a_task_nobody_holds_still_finishes() -> None:
@@ -40,3 +40,27 @@ async def test_a_cancelled_task_is_not_a_failure() -> None:
         task.cancel()
         await asyncio.wait([task])
     assert logs == []
+
+
+async def test_a_task_begun_at_once_has_come_to_its_first_wait() -> None:
+    said: list[str] = []
+
+    async def work() -> None:
+        said.append("began")
+        await asyncio.sleep(0)
+        said.append("went on")
+
+    task = spawn_at_once(work(), name="at once")
+    assert said == ["began"]
+    await task
+    assert said == ["began", "went on"]
+
+
+async def test_a_task_that_fails_before_its_first_wait_is_logged_too() -> None:
+    async def work() -> None:
+        raise ValueError("boom")
+
+    with structlog.testing.capture_logs() as logs:
+        spawn_at_once(work(), name="doomed")
+        await asyncio.sleep(0)
+    assert [(one["event"], one["task"]) for one in logs] == [("task_failed", "doomed")]
