@@ -1,6 +1,8 @@
-"""For the whole suite: in CI nothing is skipped, and hypothesis measures no time on machines that others share.
+"""For the whole suite: who runs it, that nothing is skipped in CI, and that hypothesis measures no time.
 
 Rules of this module:
+* The whole of the default suite is run by workers, one for each core. A part of it (paths, -k, -m, --lf, -s) is run in
+  this one process, where it begins at once and can be looked into. Whoever says `-n` decides.
 * While `CI` is set, a skipped test is a failed one: a skip there is a promise that nobody checks.
   The exceptions are listed, with their reason.
 """
@@ -31,6 +33,18 @@ def _plain_logs() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(0),
         cache_logger_on_first_use=False,
     )
+
+
+WORKERS_MAX = 4  # each of them imports the product and its detectors, which takes seconds and 300 MB
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many workers `-n auto` of pyproject.toml is; with 0 the tests run here."""
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and "not long" in config.getoption("markexpr")
+    is_narrowed = any(config.getoption(name, None) for name in ("keyword", "lf", "deselect"))
+    is_narrowed |= config.getoption("capture") == "no"
+    return min(len(os.sched_getaffinity(0)), WORKERS_MAX) if is_whole and not is_narrowed else 0
 
 
 settings.register_profile("interlock", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,10 +1,17 @@
-"""The suite's own rule: in CI a skipped test is a failed one."""
+"""The suite's own rules: in CI a skipped test is a failed one, and workers are for whole runs."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.conftest import WORKERS_MAX, pytest_xdist_auto_num_workers
 
 CONFTEST = Path(__file__).with_name("conftest.py")
 TESTS = """
@@ -50,3 +57,22 @@ def test_in_ci_a_module_that_skips_itself_is_an_error(tmp_path: Path) -> None:
     said = run(tmp_path, MODULE_THAT_SKIPS, ci="true")
     assert "Skipped in CI, where nothing may be: Skipped: no Chromium" in said
     assert "1 error" in said
+
+
+SOURCES = pytest.Config.ArgsSource
+WHOLE: dict[str, object] = {"markexpr": "not long and not browser", "keyword": "", "capture": "fd"}
+
+
+def workers_of(source: pytest.Config.ArgsSource, **chosen: object) -> int:
+    asked: Any = SimpleNamespace(args_source=source, getoption=(WHOLE | chosen).get)
+    return pytest_xdist_auto_num_workers(asked)
+
+
+def test_a_whole_run_has_a_worker_for_each_core_up_to_a_limit() -> None:
+    assert workers_of(SOURCES.TESTPATHS) == min(len(os.sched_getaffinity(0)), WORKERS_MAX)
+
+
+def test_a_part_of_the_suite_is_run_where_one_can_look_into_it() -> None:
+    parts = [{"keyword": "p04"}, {"lf": True}, {"markexpr": "long"}, {"deselect": ["tests/audit"]}, {"capture": "no"}]
+    assert [workers_of(SOURCES.TESTPATHS, **part) for part in parts] == [0] * len(parts)
+    assert workers_of(SOURCES.ARGS) == 0
