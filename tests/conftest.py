@@ -10,18 +10,31 @@ Rules of this module:
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.faults.forked_gate import Launcher
 
 # A skip whose reason holds one of these words is a skip in CI too.
 SKIPS_ALLOWED_IN_CI = (
     "pii_dev.jsonl",  # development data that lies beside the project on some machines and is not part of it
     "no tmpfs can be mounted here",  # a full disk needs root; a file size limit stands in for it everywhere
 )
+
+
+@pytest.fixture(scope="session")
+def launcher() -> Iterator[Launcher]:
+    """Starts gates at once; begun when the first test asks for it, and one for the whole run."""
+    from tests.faults.forked_gate import Launcher
+
+    launching = Launcher()
+    yield launching
+    launching.close()
 
 
 @pytest.fixture(autouse=True)

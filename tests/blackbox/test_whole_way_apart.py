@@ -24,6 +24,7 @@ from tests.blackbox.gate_process import (
     told,
 )
 from tests.blackbox.raw_client import json_lines, send
+from tests.faults.forked_gate import Launcher, WarmGate
 
 REVIEWERS_PATHS = (
     "/",
@@ -174,12 +175,12 @@ async def test_p11_an_approval_is_for_what_was_shown_and_nothing_else(house: Hou
 
 
 @pytest.fixture
-def behind_proxies(tmp_path: Path) -> Iterator[GateProcess]:
+def behind_proxies(launcher: Launcher, tmp_path: Path) -> Iterator[GateProcess]:
     """Both listeners behind a TLS proxy that is somewhere else."""
     behind = {"port": 0, "trusted_proxies": ["10.9.9.9"]}
     servers = {"shop": {"url": "http://127.0.0.1:9/mcp"}}
     policy = "version: v1\nname: all\nrules:\n  - {id: all, match: {servers: [shop]}, decision: deny, reason: All}\n"
-    gate = GateProcess(tmp_path, policy, servers, agents_listener=behind, reviewers_listener=dict(behind))
+    gate = WarmGate(launcher, tmp_path, policy, servers, agents_listener=behind, reviewers_listener=dict(behind))
     try:
         with pytest.raises(Unreachable, match="403"):  # nobody from here can use the first login link either
             gate.start()

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from audit.verify import verify_file
-from tests.blackbox.gate_process import GateProcess, House, ToolHouse, call, parked, text, told, tool
+from tests.blackbox.gate_process import House, ToolHouse, call, parked, text, told, tool
 from tests.blackbox.raw_client import RawAnswer
+from tests.faults.forked_gate import Launcher, WarmGate
 
 HASTE = {"client": "impatient"}
 POLICY = """
@@ -67,12 +68,12 @@ class Changed:
 
 
 @pytest.fixture(scope="module")
-def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changed]:
+def changed(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changed]:
     tools = ToolHouse()
     tools.add("bank", [tool("echo", text="string"), tool("pay", amount="number")])
     parking = {"hold_sec": 30, "keepalive_sec": 0.1, "clients": {"impatient": 0.1}}
     base = tmp_path_factory.mktemp("policies")
-    gate = GateProcess(base, POLICY, tools.config(), parking=parking, watch_policies=True)
+    gate = WarmGate(launcher, base, POLICY, tools.config(), parking=parking, watch_policies=True)
     try:
         gate.start()
         yield asyncio.run(_change(House(gate, tools)))

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from proxy.stop_watch import EXIT_CODE
 from tests.blackbox.gate_process import (
     AGENT_KEYS,
     MODERN,
-    GateProcess,
     Held,
     House,
     ToolHouse,
@@ -35,6 +34,7 @@ from tests.blackbox.gate_process import (
     tool,
 )
 from tests.blackbox.raw_client import RawAnswer, connection, post, request_bytes
+from tests.faults.forked_gate import Launcher, WarmGate
 
 POLICY = """
 version: v1
@@ -50,31 +50,20 @@ rules:
 """
 STDIO_TOOL = Path(__file__).parent / "servers" / "stdio_tool.py"
 HANGS = """
-import signal, sys
+import signal
 
 def hang(*_):
     while True:
         pass
 
 signal.signal(signal.SIGUSR1, hang)
-sys.argv = ["interlock", *sys.argv[1:]]
-from proxy.cli import main
-main()
 """
 
 
-class HangingGate(GateProcess):
+class HangingGate(WarmGate):
     """A gate whose event loop hangs in our own code from SIGUSR1 on; its other threads go on."""
 
-    def _spawn(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", HANGS, "serve", "--config", str(self.config_file)],
-            cwd=self.base,
-            env=environment(self.base),
-            text=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+    begins_with = HANGS
 
     def send(self, number: int) -> None:
         os.kill(self.process_id, number)
@@ -87,13 +76,13 @@ class HangingGate(GateProcess):
         return code
 
 
-def house_with(base: Path, kind: Callable[..., GateProcess]) -> House:
+def house_with(launcher: Launcher, base: Path, kind: type[WarmGate]) -> House:
     tools = ToolHouse()
     tools.add("bank", [tool("echo", text="string"), tool("pay", amount="number")])
     servers = tools.config() | {"child": {"command": sys.executable, "args": [str(STDIO_TOOL)]}}
     agents = {name: {"key_sha256": sha256(key.encode()).hexdigest()} for name, key in AGENT_KEYS.items()}
     parking = {"hold_sec": 60, "keepalive_sec": 0.1, "clients": {"impatient": 0.1}}
-    house = House(kind(base, POLICY, servers, parking=parking, agents=agents), tools)
+    house = House(kind(launcher, base, POLICY, servers, parking=parking, agents=agents), tools)
     house.gate.start()
     house.gate.config_file.write_text(json.dumps(house.gate.config), encoding="utf-8")  # with the ports it has found
     sessions = base / ".config" / "interlock" / "reviewer-sessions.json"
@@ -102,8 +91,8 @@ def house_with(base: Path, kind: Callable[..., GateProcess]) -> House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = house_with(tmp_path_factory.mktemp("stopped"), GateProcess)
+def house(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    made = house_with(launcher, tmp_path_factory.mktemp("stopped"), WarmGate)
     yield made
     made.gate.stop()
     made.tools.close()
@@ -121,8 +110,8 @@ def lifted(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def hanging(tmp_path: Path) -> Iterator[House]:
-    made = house_with(tmp_path, HangingGate)
+def hanging(launcher: Launcher, tmp_path: Path) -> Iterator[House]:
+    made = house_with(launcher, tmp_path, HangingGate)
     yield made
     made.gate.kill()
     made.tools.close()

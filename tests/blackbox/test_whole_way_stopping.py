@@ -16,7 +16,6 @@ from audit.verify import verify_file
 from tests.blackbox.gate_process import (
     LEGACY,
     MODERN,
-    GateProcess,
     House,
     ToolHouse,
     call,
@@ -27,6 +26,7 @@ from tests.blackbox.gate_process import (
 )
 from tests.blackbox.raw_client import RawConnection, connection, request_bytes
 from tests.blackbox.servers.counting import never_answer
+from tests.faults.forked_gate import Launcher, WarmGate
 
 POLICY = """
 version: v1
@@ -45,11 +45,11 @@ STOP_SEC_MAX = 10
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def bank(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     tools = ToolHouse()
     tools.add("bank", [tool("echo", text="string"), tool("pay", amount="number")])
     parking = {"hold_sec": 60, "open_reviews_per_agent_max": 1_000}
-    gate = GateProcess(tmp_path_factory.mktemp("stopping"), POLICY, tools.config(), parking=parking)
+    gate = WarmGate(launcher, tmp_path_factory.mktemp("stopping"), POLICY, tools.config(), parking=parking)
     try:
         gate.start()
         yield House(gate, tools)

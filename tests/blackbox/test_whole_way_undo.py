@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from proxy.reviewer_client import Refused
-from tests.blackbox.gate_process import GateProcess, House, ToolHouse, call, parked, text, tool
+from tests.blackbox.gate_process import House, ToolHouse, call, parked, text, tool
+from tests.faults.forked_gate import Launcher, WarmGate
 
 POLICY = """
 version: v1
@@ -24,11 +25,11 @@ rules:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     base: Path = tmp_path_factory.mktemp("undo")
     tools = ToolHouse()
     tools.add("shop", [tool("pay", amount="number"), tool("pay_much", amount="number")])
-    gate = GateProcess(base, POLICY, tools.config(), reviewing={"undo_sec": {"medium": 1}})
+    gate = WarmGate(launcher, base, POLICY, tools.config(), reviewing={"undo_sec": {"medium": 1}})
     try:
         gate.start()
         yield House(gate, tools)

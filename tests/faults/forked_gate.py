@@ -1,7 +1,8 @@
-"""Real gates that start in a fraction of a second, with failpoints: the test's side of `tests/faults/launcher.py`.
+"""Real gates that start in a fraction of a second, also with failpoints: the test's side of `tests/faults/launcher.py`.
 
 Rules of this module:
-* A `ForkedGate` is a `GateProcess` in all but how its process begins.
+* A `WarmGate` is a `GateProcess` in all but how its process begins; a `ForkedGate` has failpoints too.
+* Its inspectors are no children of the gate's process: a test about whose children they are starts a `GateProcess`.
 * Signals go to the process through a descriptor of exactly this process, never to a number that may be another's.
 """
 
@@ -39,9 +40,10 @@ class Launcher:
         theirs.close()
         assert self._control.recv(16) == b"{}"
 
-    def launch(self, wanted: dict[str, Any], switches: Switches) -> ForkedProcess:
+    def launch(self, wanted: dict[str, Any], switches: Switches | None = None) -> ForkedProcess:
         reading, writing = os.pipe()
-        socket.send_fds(self._control, [json.dumps(wanted).encode()], [writing, switches.descriptor])
+        descriptors = [writing] if switches is None else [writing, switches.descriptor]
+        socket.send_fds(self._control, [json.dumps(wanted).encode()], descriptors)
         os.close(writing)
         said, (handle,), _, _ = socket.recv_fds(self._control, 1024, 1)
         return ForkedProcess(self, json.loads(said)["pid"], handle, os.fdopen(reading, encoding="utf-8"))
@@ -86,25 +88,40 @@ class ForkedProcess:
         return self._code
 
 
-class ForkedGate(GateProcess):
-    """A gate whose failpoints are `switches`."""
+class WarmGate(GateProcess):
+    """A gate that begins where the whole product is imported and the detectors are warm."""
+
+    begins_with = ""  # what its process runs before the command line's first line
 
     def __init__(self, launcher: Launcher, base: Path, policy: str, servers: dict[str, Any], **config: Any) -> None:
         super().__init__(base, policy, servers, **config)
-        self.switches = Switches()
         self.resource_limits: dict[str, int] = {}
-        self.is_struck = False
         self._launcher = launcher
 
     def _spawn(self) -> Any:
-        wanted = {
+        return self._launcher.launch(self._wanted())
+
+    def _wanted(self) -> dict[str, Any]:
+        return {
             "config": str(self.config_file),
             "cwd": str(self.base),
             "environment": environment(self.base),
             "limits": self.resource_limits,
+            "begins_with": self.begins_with,
         }
+
+
+class ForkedGate(WarmGate):
+    """A gate whose failpoints are `switches`."""
+
+    def __init__(self, launcher: Launcher, base: Path, policy: str, servers: dict[str, Any], **config: Any) -> None:
+        super().__init__(launcher, base, policy, servers, **config)
+        self.switches = Switches()
         self.is_struck = False
-        return self._launcher.launch(wanted, self.switches)
+
+    def _spawn(self) -> Any:
+        self.is_struck = False
+        return self._launcher.launch(self._wanted(), self.switches)
 
     def strike_dead(self) -> None:
         """SIGKILL and nothing else; `kill` afterwards tidies up."""

@@ -4,8 +4,8 @@ Run by `tests.faults.forked_gate` as `python -m tests.faults.launcher DESCRIPTOR
 
 Rules of this module:
 * A gate is `interlock serve` from the command line's first line on, with its own store, listeners and inspectors.
-  Only two things differ: its failpoints are on, and its inspectors' template is forked from here, where the detectors
-  are warm, instead of being started anew (some seconds each time).
+  Only two things differ: its failpoints are on, if the test has switches for them, and its inspectors' template is
+  forked from here, where the detectors are warm, instead of being started anew (some seconds each time).
 * Nothing of a gate has run here: no loop, no thread, no random number.
 * One process id is reaped only when it is asked for, so that none is ever mistaken for another's.
 """
@@ -101,7 +101,7 @@ def become_a_gate(wanted: dict[str, Any], descriptors: list[int], wanting: socke
     """`interlock serve` in this process; never returns."""
     code: Any = 70
     try:
-        told, switches = descriptors[0], Switches(descriptors[1])
+        told, *shared = descriptors
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number, descriptor in enumerate((nowhere, nowhere, told)):
             os.dup2(descriptor, number)
@@ -111,9 +111,11 @@ def become_a_gate(wanted: dict[str, Any], descriptors: list[int], wanting: socke
         os.chdir(wanted["cwd"])
         for name, value in wanted["limits"].items():
             resource.setrlimit(getattr(resource, name), (value, value))
-        failpoints.on_hit = switches.strike
+        for descriptor in shared:
+            failpoints.on_hit = Switches(descriptor).strike
         inspector_template.subprocess = WarmTemplates(wanting)  # type: ignore[assignment]
         sys.argv = ["interlock", "serve", "--config", wanted["config"]]
+        exec(wanted["begins_with"], {})
         interlock.main()
         code = 0
     except SystemExit as end:
