@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
 import socket
 import sqlite3
-import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
@@ -16,8 +16,9 @@ import pytest
 
 from audit.verify import verify_file
 from proxy.config_file import FILE_NAME
-from tests.blackbox.gate_process import DidNotStart, GateProcess, House, environment, interlock
+from tests.blackbox.gate_process import DidNotStart, GateProcess, House
 from tests.blackbox.terminal import DONE, FINDINGS, USAGE, run
+from tests.faults.forked_gate import Launcher, WarmGate
 
 GOOD = """version: v1
 name: good
@@ -104,32 +105,30 @@ def test_serve_refuses_a_broken_policy_and_says_where(tmp_path: Path) -> None:
     assert not gate.store.exists()
 
 
-def test_serve_refuses_a_port_that_somebody_has_and_names_it(tmp_path: Path) -> None:
+def test_serve_refuses_a_port_that_somebody_has_and_names_it(launcher: Launcher, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         port = somebody.getsockname()[1]
-        gate = GateProcess(tmp_path, GOOD, SERVERS, reviewers_listener={"port": port})
+        gate = WarmGate(launcher, tmp_path, GOOD, SERVERS, reviewers_listener={"port": port})
         said = serve_refused(gate)
     assert f"reviewers_listener: cannot listen on 127.0.0.1:{port}: Address already in use" in said
     assert "give reviewers_listener.port another" in said
 
 
-def test_a_gate_whose_log_nobody_reads_any_more_stops_in_good_order_when_it_is_told_to(tmp_path: Path) -> None:
-    gate = GateProcess(tmp_path, GOOD, SERVERS)
+def test_a_gate_whose_log_nobody_reads_any_more_stops_in_good_order_when_it_is_told_to(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    gate = WarmGate(launcher, tmp_path, GOOD, SERVERS)
     gate.config_file.write_text(json.dumps(gate.config), encoding="utf-8")
-    command = interlock("serve", "--config", str(gate.config_file))
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
-    ) as serving:
-        assert serving.stderr is not None
-        for line in serving.stderr:
-            if line.startswith("First login"):
-                break
-        serving.stderr.close()
-        serving.terminate()
-        try:
-            assert serving.wait(30) == DONE
-        finally:
-            serving.kill()
+    serving = gate.begun()
+    for line in serving.stderr:
+        if line.startswith("First login"):
+            break
+    serving.stderr.close()
+    serving.send_signal(signal.SIGTERM)
+    try:
+        assert serving.wait(30) == DONE
+    finally:
+        serving.kill()
     assert verify_file(gate.store).entries > 0
 
 
@@ -138,16 +137,16 @@ def test_serve_refuses_kinds_that_no_detector_knows(tmp_path: Path) -> None:
     assert re.search(r"inspection\.entities: .*US_SNN", serve_refused(gate))
 
 
-def test_serve_refuses_files_that_are_no_certificate_and_names_them(tmp_path: Path) -> None:
+def test_serve_refuses_files_that_are_no_certificate_and_names_them(launcher: Launcher, tmp_path: Path) -> None:
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("nothing")
     tls = {"cert": "cert.pem", "key": "key.pem"}
-    gate = GateProcess(tmp_path, GOOD, SERVERS, reviewers_listener={"port": 0, "tls": tls})
+    gate = WarmGate(launcher, tmp_path, GOOD, SERVERS, reviewers_listener={"port": 0, "tls": tls})
     assert re.search(r"reviewers_listener\.tls: .*cert\.pem and .*key\.pem", serve_refused(gate))
 
 
-def test_serve_refuses_keys_that_others_can_read_and_says_how_to_mend_it(tmp_path: Path) -> None:
-    gate = GateProcess(tmp_path, GOOD, SERVERS)
+def test_serve_refuses_keys_that_others_can_read_and_says_how_to_mend_it(launcher: Launcher, tmp_path: Path) -> None:
+    gate = WarmGate(launcher, tmp_path, GOOD, SERVERS)
     (tmp_path / "keys").mkdir(mode=0o755)
     (tmp_path / "keys").chmod(0o755)
     assert "chmod 700" in serve_refused(gate)

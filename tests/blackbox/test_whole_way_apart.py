@@ -214,13 +214,13 @@ def two_ports() -> list[int]:
     ids=["the agents' port", "the reviewers' port"],
 )
 def test_p12_the_gates_own_ports_are_refused_as_an_upstream_at_start(
-    tmp_path: Path, two_ports: list[int], host: str, which: int
+    launcher: Launcher, tmp_path: Path, two_ports: list[int], host: str, which: int
 ) -> None:
     servers: dict[str, Any] = {"self": {"url": f"http://{host}:{two_ports[which]}/mcp/self"}}
     listeners = {
         name: {"port": port} for name, port in zip(("agents_listener", "reviewers_listener"), two_ports, strict=True)
     }
-    gate = GateProcess(tmp_path, "version: v1\nname: none\nrules: []\n", servers, **listeners)
+    gate = WarmGate(launcher, tmp_path, "version: v1\nname: none\nrules: []\n", servers, **listeners)
     with pytest.raises(DidNotStart) as refused:
         gate.start()
     assert refused.value.code == 2

@@ -98,8 +98,12 @@ class WarmGate(GateProcess):
         self.resource_limits: dict[str, int] = {}
         self._launcher = launcher
 
-    def _spawn(self) -> Any:
+    def begun(self) -> ForkedProcess:
+        """The bare process, which is the caller's to read and to end."""
         return self._launcher.launch(self._wanted())
+
+    def _spawn(self) -> Any:
+        return self.begun()
 
     def _wanted(self) -> dict[str, Any]:
         return {
@@ -119,7 +123,7 @@ class ForkedGate(WarmGate):
         self.switches = Switches()
         self.is_struck = False
 
-    def _spawn(self) -> Any:
+    def begun(self) -> ForkedProcess:
         self.is_struck = False
         return self._launcher.launch(self._wanted(), self.switches)
 
