@@ -30,7 +30,9 @@ from review.console.visits import Console, error_data, json_answer
 from review.identity import LoggedIn
 from review.ports import Ledger, StoreDown
 
-TICK_SEC = 0.25  # between looks at the record's end, a number in memory
+# Between looks at the record's end. Most changes wake a stream at once, but not every entry is told of: outcomes that
+# passed clean, refusals and notes are queued without anybody waiting for them. The look is at a number in memory.
+TICK_SEC = 0.25
 BATCH_ENTRIES = 200
 CALLS_KNOWN_MAX = 1_000
 NUMBER_DIGITS_MAX = 15
