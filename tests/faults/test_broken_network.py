@@ -23,6 +23,7 @@ from tests.faults.ledger import Bank, Ledger, Tally
 from tests.faults.record_on_disk import Disk
 from tests.faults.tcp_proxy import Direction, How, TcpProxy, Trouble
 
+SILENCE_SEC = 1  # after which a tool that says nothing more counts as broken
 HEAD = 40  # bytes: within the head of a request or of an answer
 ANSWERED, IN_DOUBT, UNSENT = "answered", "in_doubt", "failed_before_send"
 NUMBERS = itertools.count(1)
@@ -68,7 +69,8 @@ async def opened(launcher: Launcher, base: Path) -> AsyncIterator[Network]:
     tools = ToolHouse()
     bank = Bank(tools, Ledger(Tally()))
     async with TcpProxy(port_of(tools.servers["bank"].url)) as to_tool:
-        gate = ForkedGate(launcher, base, POLICY, {"bank": {"url": f"http://127.0.0.1:{to_tool.port}/mcp"}})
+        server = {"url": f"http://127.0.0.1:{to_tool.port}/mcp", "timeout_sec": SILENCE_SEC}
+        gate = ForkedGate(launcher, base, POLICY, {"bank": server})
         try:
             await asyncio.to_thread(gate.start)
             bank.disk = Disk(gate)
@@ -88,6 +90,8 @@ TO_TOOL = {
     "reset within the answer": (Trouble(back=Direction(How.RESET, HEAD)), "in_doubt", 1),
     "closed within the answer": (Trouble(back=Direction(How.CLOSE, HEAD)), "in_doubt", 1),
     "half closed within the answer": (Trouble(back=Direction(How.HALF_CLOSE, HEAD)), "in_doubt", 1),
+    "dropped within the request": (Trouble(out=Direction(How.DROP, HEAD)), "in_doubt", 0),
+    "dropped within the answer": (Trouble(back=Direction(How.DROP, HEAD)), "in_doubt", 1),
     "dribbled both ways": (Trouble(out=Direction(each=7), back=Direction(each=7)), "ran", 1),
     "delayed": (Trouble(back=Direction(wait_sec=0.3)), "ran", 1),
 }
