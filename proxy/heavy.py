@@ -20,6 +20,8 @@ HEAVY_BYTES_MIN = 64 * 1024
 _WEIGHT_MIN = 200_000
 _WEIGHT_OF_A_VALUE = 200  # what a number or a member costs to check and to write canonically, in characters of a text
 
+_WEIGHTLESS = frozenset((int, float, bool, type(None)))  # counted with what they stand in
+
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heavy")
 
 
@@ -39,12 +41,12 @@ def outweighs(value: object, weight_min: int, *, of_a_value: int) -> bool:
         elif isinstance(item, dict):
             weight += of_a_value * len(item)
             if weight < weight_min:
-                waiting.extend(item)
-                waiting.extend(item.values())
+                weight += sum(map(len, item))
+                waiting += [child for child in item.values() if type(child) not in _WEIGHTLESS]
         elif isinstance(item, (list, tuple)):
             weight += of_a_value * len(item)
             if weight < weight_min:
-                waiting.extend(item)
+                waiting += [child for child in item if type(child) not in _WEIGHTLESS]
         if weight >= weight_min:
             return True
     return False

@@ -93,7 +93,8 @@ class Admission:
     @property
     def is_full(self) -> bool:
         """True while nobody is let in, whoever asks."""
-        return self.working.is_full or self.in_flight.is_full
+        working, in_flight = self.working, self.in_flight
+        return working.taken >= working.most or in_flight.taken >= in_flight.most
 
     def enter(self, agent: str) -> Place:
         """A place for one request of this agent. Raises: Busy."""
@@ -151,7 +152,8 @@ class Place:
 
     def work(self) -> None:
         """Whoever it waited for has answered: it is worked on, also where that makes too many."""
-        self.step_aside()
+        if self._state is _State.OUT:
+            self.step_aside()
         if self._state is _State.ASIDE:
             self._admission.working.take(self._agent)
             self._since = self._admission.monotonic()
@@ -177,9 +179,10 @@ class Place:
 
     def hold(self) -> None:
         """It waits for people, or lasts: it is counted elsewhere from now on."""
-        if self._state is _State.OVER:
+        if self._state is _State.OVER or self._state is _State.OUT:
             return
-        self.step_aside()
+        if self._state is _State.WORKING:
+            self.step_aside()
         if self._own_sec:
             self._admission.finished(self._own_sec, since=self._entered)
             self._own_sec = 0.0

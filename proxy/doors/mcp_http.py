@@ -12,7 +12,6 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
-from functools import partial
 from typing import Any
 
 import structlog
@@ -36,7 +35,7 @@ from proxy.tasks import spawn
 from proxy.upstreams.base import Upstream, UpstreamFailed
 from proxy.wire import body, mcp, mcp_headers, mcp_results, opaque
 from proxy.wire.hosts import FixedHosts
-from proxy.wire.http_protocol import is_unread, left, may_have_left
+from proxy.wire.http_protocol import ENDED_EXTENSION, is_unread, left
 from proxy.wire.http_server import ClientLeft, read_body
 from proxy.wire.mcp_headers import SESSION_HEADER
 from proxy.wire.mcp_methods import Revision
@@ -95,7 +94,7 @@ class McpDoor:
             left(scope),
             self._shared.ticker,
             accepts_events=accepts.event_stream,
-            may_have_left=partial(may_have_left, scope),
+            may_have_left=scope["extensions"][ENDED_EXTENSION],
         )
         try:
             await self._serve(scope, receive, reply, send)
@@ -156,9 +155,9 @@ class McpDoor:
             agent=agent,
             server=server,
             lines=scope["headers"],
-            session_id=_text(head.get(SESSION_HEADER.encode())),
+            session_id=_text(head.get(_SESSION)),
             client=_text(head.get(b"user-agent")) or "",
-            accept=_accept(head),
+            accept=_accept(head.get(b"accept", b"")),
             place=place,
         )
         try:
@@ -172,14 +171,14 @@ class McpDoor:
         """Raises: ClientLeft, Busy."""
         match scope["method"]:
             case "POST":
-                await self._post(receive, inbound, reply)
+                await self._post(scope, receive, inbound, reply)
             case "GET" | "DELETE" as method:
                 await self._stream_or_end(inbound, method, reply)
             case _:
                 self._refused(inbound.agent, inbound.server, "no such HTTP method", 405)
                 await _error(reply, 405, "Use GET, POST or DELETE.", ((b"allow", METHODS),))
 
-    async def _post(self, receive: Receive, inbound: Inbound, reply: AgentReply) -> None:
+    async def _post(self, scope: Scope, receive: Receive, inbound: Inbound, reply: AgentReply) -> None:
         """Raises: ClientLeft, Busy."""
         try:
             body.check_request(inbound.lines)
@@ -189,9 +188,12 @@ class McpDoor:
             return
         place = inbound.place
         place.expect(_declared(inbound.lines))
-        place.step_aside()
-        data = await read_body(receive, place.grow)
-        place.ask_again()
+        if is_unread(scope):
+            place.step_aside()
+            data = await read_body(receive, place.grow)
+            place.ask_again()
+        else:  # it came with its head
+            data = await read_body(receive, place.grow)
         await self._posts.serve(inbound, data, reply)
 
     def _check_way(self, scope: Scope, peer: str | None) -> None:
@@ -283,6 +285,7 @@ class McpDoor:
 
 _RETRY_AFTER: tuple[Header, ...] = ((b"retry-after", b"%d" % RETRY_AFTER_SEC),)
 _ACCEPT_BOTH = "application/json, text/event-stream"
+_SESSION = SESSION_HEADER.encode()
 
 
 async def _error(reply: AgentReply, status: int, message: str, headers: tuple[Header, ...] = ()) -> None:
@@ -299,14 +302,17 @@ def _server_of(path: str) -> str | None:
 
 def _declared(lines: body.HeaderLines) -> int:
     """What a body's length is to be, where its head says so; digits, the listener has seen to that."""
-    return next((int(value) for name, value in lines if name == b"content-length"), 0)
+    for name, value in lines:
+        if name == b"content-length":
+            return int(value)
+    return 0
 
 
 def _text(value: bytes | None) -> str | None:
     return value.decode("latin-1").strip() if value is not None else None
 
 
-def _accept(head: Mapping[bytes, bytes]) -> str:
+def _accept(said: bytes) -> str:
     """The agent's Accept, so that a server's 406 is what it would be without us; never anything unprintable."""
-    value = head.get(b"accept", b"").decode("latin-1")
+    value = said.decode("latin-1")
     return value if value and len(value) <= 1_000 and value.isascii() and value.isprintable() else _ACCEPT_BOTH

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from mcp.types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
@@ -170,9 +171,7 @@ class Posts:
         shared = self._shared
         is_collect = self._is_collect(inbound.server, asked)
         try:
-            inbound.place.step_aside()  # a server may be slow to list its tools
-            definition = None if is_collect else await self._definition(inbound.server, asked)
-            inbound.place.work()
+            definition = None if is_collect else await self._definition(inbound, asked)
         except InventoryUnavailable as unavailable:
             log.warning("inventory_unavailable", server=inbound.server, why=str(unavailable))
             answer, why = _unlisted(unavailable)
@@ -240,15 +239,22 @@ class Posts:
             return False
         return self._shared.config.servers[server].collect_tool
 
-    async def _definition(self, server: str, asked: AgentRequest) -> ToolDefinition | None:
+    async def _definition(self, inbound: Inbound, asked: AgentRequest) -> ToolDefinition | None:
         """The tool's definition, with the headers and argument names held to it. Raises: InventoryUnavailable."""
-        if asked.method != "tools/call":
+        request, inventory = asked.request, self._shared.inventory
+        if request.method != "tools/call":
             return None
-        definition = await self._shared.inventory.definition(server, asked.request.params["name"])
+        definition = inventory.at_hand(inbound.server, request.params["name"])
+        if definition is None:
+            inbound.place.step_aside()  # a server may be slow to list its tools
+            definition = await inventory.definition(inbound.server, request.params["name"])
+            inbound.place.work()
         if definition is None:
             return None
-        if is_heavy(asked.request.params.get("arguments")):
-            await away(lambda: self._hold_to(definition, asked))
+        if is_heavy(request.params.get("arguments")):
+            inbound.place.step_aside()
+            await away(partial(self._hold_to, definition, asked))
+            inbound.place.work()
         else:
             self._hold_to(definition, asked)
         return definition
@@ -355,7 +361,7 @@ def _client(inbound: Inbound, found: mcp.Inbound, session: Session | None, *, ha
         name, version = session.client_name, session.client_version
     else:
         name, _, version = inbound.client.partition(" ")[0].partition("/")
-    return Client(name, version, has_token, found.revision.value, inbound.agent.id)
+    return Client(name, version, has_token, str(found.revision), inbound.agent.id)
 
 
 async def _notice_departures() -> None:

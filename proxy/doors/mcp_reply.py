@@ -3,7 +3,8 @@
 Rules of this module:
 * The stream is committed late: only when something must be told before the answer (a relayed message, a keep-alive of a
   held call), because a committed 200 hides every later status (traps T20).
-* Writers take turns under one lock; whoever keeps the stream alive skips its turn rather than wait for it.
+* Writers take turns under one lock; whoever keeps the stream alive skips its turn rather than wait for it. An answer
+  that is the first and the last thing written needs no turn: nobody writes after it.
 * Every message given to this module has been inspected or is of our own making.
 * `left` is the listener's word that the agent's connection has gone, also while nothing is being written. A stream that
   we ended ourselves (SEP-1699 polling) has not been left.
@@ -180,22 +181,30 @@ class AgentReply:
         self, status: int, message: JsonObject | None, *, event_id: str | None = None, headers: tuple[Header, ...] = ()
     ) -> bool:
         """Write the answer and end. True if the agent was there when the last byte was written."""
+        if not 200 <= status <= 599:
+            status = 502  # a server's number for which HTTP has no meaning (RFC 9110 §15)
+        in_kind = self.as_events and self.accepts_events and status == 200 and message is not None
+        if not (self.committed or in_kind or self.done or self._lock.locked()):
+            return await self._answer_whole(status, message, headers)
         async with self._lock:
             if self.done:
                 return False
-            if not 200 <= status <= 599:
-                status = 502  # a server's number for which HTTP has no meaning (RFC 9110 §15)
-            in_kind = self.as_events and self.accepts_events and status == 200 and message is not None
             if self.committed or in_kind:
                 await self._commit()
                 return await self._finish(encoded(message, event_id) if message is not None else b"")
-            body = b"" if message is None else strict_json.write(message)
-            self.committed = True
-            start = [*self.headers, *headers]
-            if status != 204:  # which has no body, nor a length of one (RFC 9110 §8.6)
-                start.insert(0, (b"content-length", b"%d" % len(body)))
-            await self._start(status, start + list(JSON_HEADERS) if body else start)
-            return await self._finish(body)
+            return await self._answer_whole(status, message, headers)
+
+    async def _answer_whole(self, status: int, message: JsonObject | None, headers: tuple[Header, ...]) -> bool:
+        """Nothing is written yet, nor about to be. Done from here on: whoever else would write finds that."""
+        body = b"" if message is None else strict_json.write(message)
+        self.committed = self.done = True
+        start = [*self.headers, *headers]
+        if status != 204:  # which has no body, nor a length of one (RFC 9110 §8.6)
+            start.insert(0, (b"content-length", b"%d" % len(body)))
+        if body:
+            start += JSON_HEADERS
+        await self._start(status, start)
+        return await self._finish(body)
 
     async def end(self) -> bool:
         """End a stream without an answer in it; False if the agent had gone."""

@@ -60,6 +60,9 @@ class Inspects(Protocol):
 class Inventory(Protocol):
     """The tools of every server, as the gate itself listed them."""
 
+    def at_hand(self, server: str, tool: str) -> ToolDefinition | None:
+        """What `definition` would give without waiting for anybody; None: ask it."""
+
     async def definition(self, server: str, tool: str) -> ToolDefinition | None: ...
 
     def changed(self, server: str) -> None:

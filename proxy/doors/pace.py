@@ -43,7 +43,7 @@ class Pace:
             elif now - self._slow_since >= SUSTAINED_SEC:
                 self._lower(OWN_SEC_MAX / own_sec)
                 self._slow_since, self._lowered_at = None, now
-        return self.limit
+        return int(self._exact)
 
     def _lower(self, share: float) -> None:
         self._exact = max(float(min(WORKING_MIN, self._most)), self._exact * max(0.5, share))

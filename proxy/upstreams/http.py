@@ -17,7 +17,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import IntEnum
 from pathlib import Path
 
 import structlog
@@ -64,7 +64,7 @@ class HttpLimits:
         return strict_json.JsonLimits(self.body_bytes_max, self.json_depth_max, self.json_keys_max)
 
 
-class _On(Enum):
+class _On(IntEnum):
     """The connections a request goes on: kept and used again, new and closed afterwards, or a stream's own, new too."""
 
     POOLED, FRESH, LASTING = range(3)
@@ -126,9 +126,10 @@ class HttpUpstream:
         try:
             if not is_request:
                 return await self._accepted(response)
-            if response.status == 200 and _media_type(response) == EVENTS:
+            media_type = _media_type(response)
+            if response.status == 200 and media_type == EVENTS:
                 return self._stream(response, message["id"], is_endless=listens)
-            return await self._whole(response)
+            return await self._whole(response, media_type)
         except BaseException:
             response.close()
             raise
@@ -137,11 +138,12 @@ class HttpUpstream:
         """Open the stream of what the server says unasked. Raises: UpstreamFailed."""
         response = await self._send("GET", self._head(headers, EVENTS, session), None, Sent(), _On.LASTING)
         try:
-            if response.status == 200 and _media_type(response) == EVENTS:
+            media_type = _media_type(response)
+            if response.status == 200 and media_type == EVENTS:
                 return self._stream(response, None, is_endless=True)
             if 200 <= response.status < 300:
                 raise self._failed(f"it answered a GET with {response.status} and no event stream", sent=True)
-            return await self._whole(response)
+            return await self._whole(response, media_type)
         except BaseException:
             response.close()
             raise
@@ -173,7 +175,8 @@ class HttpUpstream:
     async def _send(self, method: str, head: Mapping[str, str], data: bytes | None, sent: Sent, on: _On) -> Response:
         """One request, up to the head of its answer. Raises: UpstreamFailed."""
         try:
-            await self._addresses.know()
+            if not self._addresses.known:
+                await self._addresses.know()
         except AddressRefused as error:
             self._was_away = True
             raise self._failed(str(error), sent=False) from error
@@ -217,24 +220,25 @@ class HttpUpstream:
             headers = self._passed_out(response)
             response.close()
             return Reply(response.status, headers)
-        return await self._whole(response)
+        return await self._whole(response, _media_type(response))
 
-    async def _whole(self, response: Response) -> Reply:
+    async def _whole(self, response: Response, media_type: str) -> Reply:
         status, headers = response.status, self._passed_out(response)
         if 300 <= status < 400:
             response.close()
             why = f"it answered {status}, a redirect; redirects are not followed: write the final address in the url"
             raise self._failed(why, sent=True)
-        data = await self._read(response)
+        # A small answer is there as soon as its head is.
+        data = self._decoded(response, response.take() if response.is_complete else await self._read_in_time(response))
         if status >= 400:
-            said = error_body(data, self._json) if _media_type(response) == JSON else None
+            said = error_body(data, self._json) if media_type == JSON else None
             if status >= 500 and (said is None or said.get("jsonrpc") != "2.0" or "error" not in said):
                 raise self._failed(f"it answered {status} without a JSON-RPC error", sent=True)
             return Reply(status, headers, body=said)
         if status == 202 and not data.strip():
             return Reply(status, headers)
-        if _media_type(response) != JSON:
-            why = f"it answered {status} with the media type {_media_type(response)[:80]!a}"
+        if media_type != JSON:
+            why = f"it answered {status} with the media type {media_type[:80]!a}"
             raise self._failed(why, sent=True)
         try:
             if len(data) >= HEAVY_BYTES_MIN:
@@ -243,11 +247,9 @@ class HttpUpstream:
         except Malformed as error:
             raise self._failed(str(error), sent=True) from error
 
-    async def _read(self, response: Response) -> bytes:
-        """The whole body, decoded, within the limits. Raises: UpstreamFailed."""
+    def _decoded(self, response: Response, data: bytes) -> bytes:
+        """The whole body, within the limits. Raises: UpstreamFailed."""
         limits = self._limits
-        # A small answer is there as soon as its head is.
-        data = response.rest() if response.is_complete else await self._read_in_time(response)
         if len(data) > limits.body_bytes_max:
             raise self._failed(f"its answer has more than {limits.body_bytes_max} bytes", sent=True)
         if response.header(b"content-encoding") is None:
@@ -321,13 +323,13 @@ class HttpUpstream:
         return await away(lambda: reader.fed(piece))
 
     def _passed_out(self, response: Response) -> dict[str, str]:
-        size = sum(len(name) + len(value) for name, value in response.lines)
-        if size > self._limits.head_bytes_max:
+        if response.lines_bytes > self._limits.head_bytes_max:
             raise self._failed(f"the head of its answer has more than {self._limits.head_bytes_max} bytes", sent=True)
+        lines = [line for line in response.lines if line[0] in _PASSED]
+        if not lines:
+            return {}
         try:
-            return http_rules.passed_out(
-                [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.lines if name in _PASSED]
-            )
+            return http_rules.passed_out([(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines])
         except http_rules.HeaderRefused as error:
             raise self._failed(str(error), sent=True) from error
 

@@ -22,41 +22,23 @@ class Broken(Exception):
     """The connection broke, or said what is no response; the message says how."""
 
 
-class Response:
-    """What comes back for one request: the head, then the body in pieces."""
+class Response(ResponseReader):
+    """What comes back for one request: the head, then the body in pieces, for whoever waits for them."""
 
-    __slots__ = ("_connection", "_failure", "_reader", "_waiter")
+    __slots__ = ("_connection", "_failure", "_waiter")
 
     def __init__(self, connection: Connection, limits: ResponseLimits) -> None:
+        super().__init__(limits)
         self._connection: Connection | None = connection
-        self._reader = ResponseReader(limits)
         self._failure: Broken | None = None
         self._waiter: asyncio.Future[None] | None = None
-
-    @property
-    def status(self) -> int:
-        return self._reader.status
-
-    @property
-    def lines(self) -> list[tuple[bytes, bytes]]:
-        """The head's lines as they came, names in lower case."""
-        return self._reader.lines
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all of it has arrived, also if not all was taken."""
-        return self._reader.is_complete
-
-    def header(self, name: bytes) -> bytes | None:
-        """The first line of that name, which is in lower case."""
-        return next((value for known, value in self._reader.lines if known == name), None)
 
     async def head(self, silence_sec_max: float) -> None:
         """Wait for the head. Whoever gives up, or finds it broken, has closed it. Raises: Broken."""
         timer = asyncio.get_running_loop().call_later(silence_sec_max, self._too_silent, silence_sec_max)
         try:
-            while not self._reader.is_head_complete:
-                await self._wait()
+            while not self.is_head_complete:
+                await self._news()
         except BaseException:
             self.close()
             raise
@@ -70,19 +52,14 @@ class Response:
 
     async def some(self) -> bytes:
         """The next bytes of the body; empty at its end. Raises: Broken."""
-        reader = self._reader
-        while not reader.body_bytes:
-            if reader.is_complete:
+        while not self.body_bytes:
+            if self.is_complete:
                 return b""
-            await self._wait()
-        data = reader.take()
+            await self._news()
+        data = self.take()
         if self._connection is not None:
             self._connection.go_on_reading()
         return data
-
-    def rest(self) -> bytes:
-        """What is left of the body of a complete response."""
-        return self._reader.take()
 
     def close(self) -> None:
         """Nobody reads on: a response that has not ended takes its connection with it."""
@@ -90,41 +67,34 @@ class Response:
             self._connection.abort()
             self.ended(Broken("the connection was closed"))
 
-    async def _wait(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """Done when something has come, or nothing will. Raises: Broken."""
         if self._failure is not None:
             raise self._failure
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        return waiter
 
     # -- for the connection --------------------------------------------------------------------------------------------
 
-    def received(self, data: bytes) -> ResponseReader:
-        """Raises: BadResponse."""
-        self._reader.feed(data)
-        self._wake()
-        return self._reader
+    def wake(self) -> None:
+        """Whoever waits for more of it looks again."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def ended(self, failure: Broken | None) -> None:
         """The connection carries no more of it."""
         if self._connection is None:
             return
         self._connection = None
-        if failure is None:
-            try:
-                self._reader.end()
-            except BadResponse as bad:
-                failure = Broken(str(bad))
-        if not self._reader.is_complete:
+        if not self.is_complete:
+            if failure is None:
+                try:
+                    self.end()
+                except BadResponse as bad:
+                    failure = Broken(str(bad))
             self._failure = failure
-        self._wake()
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        self.wake()
 
 
 class Connection(asyncio.Protocol):
@@ -175,24 +145,26 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         try:
-            reader = response.received(data)
+            response.feed(data)
         except BadResponse as bad:
             self._end(Broken(str(bad)))
             self.abort()
             return
-        if reader.is_complete:
-            transport = self._transport
-            assert transport is not None
-            may_be_reused = reader.may_continue and not self.closes and not transport.get_write_buffer_size()
-            self._end(None)
-            if may_be_reused and not transport.is_closing():
-                self.go_on_reading()
-                self._given_back(self, True)
-            else:
-                self.abort()
-        elif reader.body_bytes > _UNREAD_BYTES_MAX and not self._is_paused and self._transport is not None:
-            self._is_paused = True
-            self._transport.pause_reading()
+        if not response.is_complete:
+            response.wake()
+            if response.body_bytes > _UNREAD_BYTES_MAX and not self._is_paused and self._transport is not None:
+                self._is_paused = True
+                self._transport.pause_reading()
+            return
+        transport = self._transport
+        assert transport is not None
+        may_be_reused = response.may_continue and not self.closes and not transport.get_write_buffer_size()
+        self._end(None)
+        if may_be_reused and not transport.is_closing():
+            self.go_on_reading()
+            self._given_back(self, True)
+        else:
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(Broken(f"the connection broke: {exc}") if exc is not None else None)

@@ -101,6 +101,13 @@ class Inventory:
         self._limits = limits or InventoryLimits()
         self.revision = 0  # grows with every listing, for whoever keeps something worked out from the tools
 
+    def at_hand(self, server: str, tool: str) -> ToolDefinition | None:
+        """The tool as last listed, where no listing is due; None: ask for its `definition`."""
+        known = self._servers.get(server)
+        if known is None or self._is_due(known, self._limits.max_age_sec):
+            return None
+        return known.tools.get(tool)
+
     async def definition(self, server: str, tool: str) -> ToolDefinition | None:
         """The tool as last listed; None if the server lists none of that name. Raises: InventoryUnavailable."""
         known = self._known(server)

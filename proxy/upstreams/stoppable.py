@@ -32,14 +32,6 @@ class RunsProcesses(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Begun:
-    """An exchange whose answer has not begun."""
-
-    agent: str
-    cutting: asyncio.Timeout
-
-
-@dataclass(slots=True, eq=False)
 class _Stream:
     """A stream that is being read."""
 
@@ -53,7 +45,7 @@ class StoppableUpstream:
     def __init__(self, upstream: Upstream, stopped: Stopped) -> None:
         self.name = upstream.name
         self._upstream, self._stopped = upstream, stopped
-        self._begun: set[_Begun] = set()
+        self._begun: dict[asyncio.Timeout, str] = {}  # exchanges whose answers have not begun, and for which agents
         self._streams: set[_Stream] = set()
 
     async def post(
@@ -93,9 +85,9 @@ class StoppableUpstream:
 
     def cut(self, stop: Stop) -> tuple[int, int]:
         """End at once what this stop covers; how many streams and processes that were."""
-        for begun in self._begun:
-            if stop.covers(begun.agent, self.name) and not begun.cutting.expired():
-                begun.cutting.reschedule(asyncio.get_running_loop().time())
+        for cutting, agent in self._begun.items():
+            if stop.covers(agent, self.name) and not cutting.expired():
+                cutting.reschedule(asyncio.get_running_loop().time())
         streams = [stream for stream in self._streams if stop.covers(stream.agent, self.name)]
         for stream in streams:
             if stream.reply.close is not None:
@@ -114,8 +106,7 @@ class StoppableUpstream:
 
     async def _unless_stopped(self, work: Awaitable[Reply], agent: str, sent: Sent | None) -> Reply:
         cutting = asyncio.timeout(None)
-        begun = _Begun(agent, cutting)
-        self._begun.add(begun)
+        self._begun[cutting] = agent
         try:
             async with cutting:
                 reply = await work
@@ -125,10 +116,7 @@ class StoppableUpstream:
             has_left = sent is None or sent.happened
             raise UpstreamStopped(f"{self.name}: it was stopped before it answered", sent=has_left) from None
         finally:
-            self._begun.discard(begun)
-        return self._watched(reply, agent)
-
-    def _watched(self, reply: Reply, agent: str) -> Reply:
+            del self._begun[cutting]
         if reply.incoming is None:
             return reply
         stream = _Stream(agent, reply)

@@ -33,12 +33,11 @@ def check_request(headers: HeaderLines) -> None:
 
     Raises: WireRefusal (415).
     """
-    types = _lines(headers, b"content-type")
+    types, encodings = _lines(headers, b"content-type"), _lines(headers, b"content-encoding")
     if len(types) != 1 or not _JSON_TYPE.fullmatch(types[0].strip(b" \t")):
         raise WireRefusal(
             Why.CONTENT_TYPE, "send exactly one Content-Type: application/json (no parameter but charset=utf-8)"
         )
-    encodings = _lines(headers, b"content-encoding")
     if encodings and [line.strip(b" \t").lower() for line in encodings] != [b"identity"]:
         raise WireRefusal(Why.CONTENT_ENCODING, "send the body without a Content-Encoding")
 

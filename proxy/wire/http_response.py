@@ -37,7 +37,9 @@ class BadResponse(Exception):
 
 
 class ResponseReader:
-    """Reads one response. `lines` holds the head as it came; `take` gives the body's bytes as they arrive."""
+    """Reads one response. `lines` holds the head as it came, names in lower case; `take` gives the body's bytes as they
+    arrive. `is_complete` once all of it has, also if not all was taken.
+    """
 
     __slots__ = (
         "_body",
@@ -51,6 +53,7 @@ class ResponseReader:
         "is_complete",
         "is_head_complete",
         "lines",
+        "lines_bytes",
         "may_continue",
         "status",
     )
@@ -65,6 +68,7 @@ class ResponseReader:
         self._is_framed = False
         self.status = 0
         self.lines: list[tuple[bytes, bytes]] = []
+        self.lines_bytes = 0  # of their names and values
         self.is_head_complete = False
         self.is_complete = False
         self.may_continue = False
@@ -101,6 +105,13 @@ class ResponseReader:
             raise BadResponse("the connection ended in the middle of its answer")
         self.is_complete = True
 
+    def header(self, name: bytes) -> bytes | None:
+        """The first line of that name, which is in lower case."""
+        for known, value in self.lines:
+            if known == name:
+                return value
+        return None
+
     def take(self) -> bytes:
         """The body's bytes that have come since they were last taken."""
         body = self._body
@@ -125,6 +136,7 @@ class ResponseReader:
                 f"or one of more than {limits.line_bytes_max} bytes"
             )
         self.lines.append((name.lower(), value))
+        self.lines_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
         parser = self._parser
@@ -159,6 +171,7 @@ class ResponseReader:
         if self._interim > INTERIM_ANSWERS_MAX:
             self._refuse(f"it sent more than {INTERIM_ANSWERS_MAX} interim answers")
         self.lines.clear()
+        self.lines_bytes = 0
 
     def _refuse(self, why: str) -> None:
         self._fault = why

@@ -144,8 +144,8 @@ def outgoing(
     if revision.era is Era.HANDSHAKE:
         is_defined = revision in (Revision.R2025_06_18, Revision.R2025_11_25)
         is_first = isinstance(message, Request) and message.method == "initialize"
-        return {MCP_PROTOCOL_VERSION_HEADER: revision.value} if is_defined and not is_first else {}
-    headers = {MCP_PROTOCOL_VERSION_HEADER: revision.value}
+        return {MCP_PROTOCOL_VERSION_HEADER: str(revision)} if is_defined and not is_first else {}
+    headers = {MCP_PROTOCOL_VERSION_HEADER: str(revision)}
     if not isinstance(message, Request):
         return headers
     headers[MCP_METHOD_HEADER] = message.method
@@ -194,7 +194,7 @@ class Accepts:
 
 def accepts(headers: HeaderLines) -> Accepts:
     """Read `Accept` (RFC 9110 §12.5.1); a client that sends none takes everything."""
-    lines = [value for name, value in headers if name.lower() == b"accept"]
+    lines = [value for name, value in headers if name == b"accept"]
     if not lines:
         return Accepts(json=True, event_stream=True)
     value = b",".join(lines)

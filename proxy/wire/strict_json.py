@@ -105,14 +105,14 @@ def read(data: bytes, limits: JsonLimits = DEFAULT_LIMITS, *, exact: bool = Fals
         raise StrictJsonError(
             JsonFault.TOO_LARGE, f"the document has {len(data)} bytes; the limit is {limits.bytes_max}"
         )
-    outline = _outline(data)
-    _check_shape(outline, limits)
+    structure, string_bytes_max = _outline(data)
+    _check_shape(structure, limits)
     try:
         value: Json = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         _refuse_invalid(data, _decoder(limits, exact), error)
-    if _is_plain(value, data, outline, limits, exact):
-        return value
+    if string_bytes_max <= limits.key_bytes_max and _is_plain(value, data, structure, exact):
+        return value  # otherwise one of the strings is perhaps a key
     checked: Json = _decoder(limits, exact).decode(data.decode())
     return checked
 
@@ -159,23 +159,18 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = [1 if byte in b"[{" else -1 for byte in range(256)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Outline:
-    """A document with its strings taken out. Up to its first invalid byte, the scan sees what a parser would see."""
+def _outline(data: bytes) -> tuple[bytes, int]:
+    """A document's structure, with its strings taken out, and a length than which none of them is longer once decoded.
 
-    structure: bytes
-    string_bytes_max: int  # no string in it is longer once decoded
-
-
-def _outline(data: bytes) -> _Outline:
+    Up to the document's first invalid byte, the scan sees what a parser would see.
+    """
     bare = _ESCAPE.sub(b"", data) if b"\\" in data else data
     pieces = bare.split(b'"')
     escapes = (len(data) - len(bare)) // 2  # each stands for at most one byte that `bare` lacks
-    return _Outline(b"".join(pieces[::2]), max(map(len, pieces[1::2]), default=0) + escapes)
+    return b"".join(pieces[::2]), max(map(len, pieces[1::2]), default=0) + escapes
 
 
-def _check_shape(outline: _Outline, limits: JsonLimits) -> None:
-    structure = outline.structure
+def _check_shape(structure: bytes, limits: JsonLimits) -> None:
     keys = structure.count(b":")
     if keys > limits.keys_max:
         raise StrictJsonError(JsonFault.TOO_MANY_KEYS, f"the document has {keys} keys; the limit is {limits.keys_max}")
@@ -241,17 +236,15 @@ def _decoder(limits: JsonLimits, exact: bool) -> json.JSONDecoder:
     )
 
 
-def _is_plain(value: Json, data: bytes, outline: _Outline, limits: JsonLimits, exact: bool) -> bool:
-    """True if what orjson read is the whole truth: written back it has the same outline.
+def _is_plain(value: Json, data: bytes, structure: bytes, exact: bool) -> bool:
+    """True if what orjson read is the whole truth: written back it has the same structure.
 
     A dropped duplicate key would be missing there, and a rounded or respelled number would differ.
     """
-    if outline.string_bytes_max > limits.key_bytes_max:  # perhaps a key
-        return False
-    if not exact and _LONG_NUMBER.search(outline.structure):  # perhaps beyond ±SAFE_INTEGER_MAX
+    if not exact and _LONG_NUMBER.search(structure):  # perhaps beyond ±SAFE_INTEGER_MAX
         return False
     written = orjson.dumps(value)
-    return written == data or _outline(written).structure == outline.structure.translate(None, _WHITE_SPACE)
+    return written == data or _outline(written)[0] == structure.translate(None, _WHITE_SPACE)
 
 
 def _refuse_invalid(data: bytes, decoder: json.JSONDecoder, error: orjson.JSONDecodeError) -> NoReturn:
@@ -310,6 +303,8 @@ def _shown(key: str) -> str:
 
 
 def _fold(name: str) -> str:
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 

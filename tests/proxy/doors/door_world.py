@@ -263,6 +263,9 @@ class Definitions:
         self.is_unavailable = False
         self.after_change: ToolDefinition | None = None
 
+    def at_hand(self, server: str, tool: str) -> ToolDefinition | None:
+        return None if self.is_unavailable else self.by_name.get(tool)
+
     async def definition(self, server: str, tool: str) -> ToolDefinition | None:
         if self.is_unavailable:
             raise InventoryUnavailable("its tools could not be listed")

@@ -181,7 +181,7 @@ async def test_delete_without_a_session_is_refused(world: DoorWorld) -> None:
 
 
 async def test_an_agent_that_leaves_while_sending_is_answered_by_nobody(world: DoorWorld) -> None:
-    from proxy.wire.http_protocol import LEFT_EXTENSION
+    from proxy.wire.http_protocol import ENDED_EXTENSION, LEFT_EXTENSION, UNREAD_EXTENSION
 
     left = asyncio.Event()
     scope = {
@@ -195,7 +195,7 @@ async def test_an_agent_that_leaves_while_sending_is_answered_by_nobody(world: D
         ),
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 8610),
-        "extensions": {LEFT_EXTENSION: left},
+        "extensions": {LEFT_EXTENSION: left, UNREAD_EXTENSION: lambda: True, ENDED_EXTENSION: lambda: True},
     }
 
     async def receive() -> dict[str, str]:

@@ -79,7 +79,7 @@ async def test_a_connection_that_may_not_go_on_is_cut_with_its_response(how: str
         b"HTTP/1.1 200 OK\r\n%bcontent-length: 2\r\n\r\nhi" % told + b"x" * (how == "more bytes")
     )
     await response.head(5)
-    assert (response.rest(), held.back, held.transport.is_cut) == (b"hi", [False], True)
+    assert (response.take(), held.back, held.transport.is_cut) == (b"hi", [False], True)
 
 
 async def test_what_comes_while_nobody_asked_cuts_the_connection() -> None:
