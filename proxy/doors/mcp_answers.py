@@ -21,7 +21,7 @@ from proxy.wire.mcp_results import CALL_META_KEY
 OUR_META = "interlock/"  # keys of `_meta` that only the gate says: a tool's are taken out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ending:
     """What is written at the end of a request."""
 

@@ -20,6 +20,17 @@ CARRIED: Final = "inputRequests"
 UNREADABLE: Final = "the tool asked the agent for something unreadable"
 
 
+def asks_something(carrier: Json) -> bool:
+    """Whether there is anything that `forbidden` would look at."""
+    if not isinstance(carrier, dict):
+        return False
+    try:
+        refuse_case_variants(carrier, (CARRIED,))
+    except StrictJsonError:
+        return True
+    return carrier.get(CARRIED) is not None
+
+
 async def forbidden(runner: Runs, call: ToolCall, carrier: Json) -> str | None:
     """Why this result, or these params, may not go to the agent; None if they may. Raises: StoreDown."""
     if not isinstance(carrier, dict):

@@ -21,7 +21,7 @@ import structlog
 from mcp.types.jsonrpc import INTERNAL_ERROR
 
 from policies.model import JsonObject, ToolCall
-from proxy.doors.mcp_carried import forbidden
+from proxy.doors.mcp_carried import asks_something, forbidden
 from proxy.doors.mcp_link import Link, close
 from proxy.doors.mcp_outgoing import AgentRequest, headers_for, message_for
 from proxy.doors.mcp_questions import asks
@@ -95,9 +95,13 @@ class McpExchange:
         finally:
             self._upstream_reply = None
             self.over.set()
-            await close(reply)
+            if reply.close is not None:
+                await reply.close()
         self.request.place.work()
-        return await self._without_what_is_forbidden(call, dispatched)
+        result = dispatched.response.get("result")
+        if is_task(result) or asks_something(result):
+            return await self._without_what_is_forbidden(call, dispatched)
+        return dispatched
 
     def parked(self, call_id: str, message: str) -> None:  # noqa: ARG002 - the message names the call
         """Hold: commit the stream and keep it alive, with progress where the agent gave a token."""

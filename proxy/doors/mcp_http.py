@@ -159,24 +159,17 @@ class McpDoor:
             client=_text(head.get(b"user-agent")) or "",
             accept=_accept(head.get(b"accept", b"")),
             place=place,
+            declared_bytes=int(head.get(b"content-length", b"0")),  # digits, the listener has seen to that
         )
         try:
-            await self._answer(scope, receive, inbound, reply)
+            if scope["method"] == "POST":
+                await self._post(scope, receive, inbound, reply)
+            else:
+                await self._stream_or_end(inbound, scope["method"], reply)
         except Busy as busy:  # its body was one too many: no answer has begun
             await self._turn_away(busy, agent, scope, send)
         finally:
             place.leave()
-
-    async def _answer(self, scope: Scope, receive: Receive, inbound: Inbound, reply: AgentReply) -> None:
-        """Raises: ClientLeft, Busy."""
-        match scope["method"]:
-            case "POST":
-                await self._post(scope, receive, inbound, reply)
-            case "GET" | "DELETE" as method:
-                await self._stream_or_end(inbound, method, reply)
-            case _:
-                self._refused(inbound.agent, inbound.server, "no such HTTP method", 405)
-                await _error(reply, 405, "Use GET, POST or DELETE.", ((b"allow", METHODS),))
 
     async def _post(self, scope: Scope, receive: Receive, inbound: Inbound, reply: AgentReply) -> None:
         """Raises: ClientLeft, Busy."""
@@ -187,7 +180,7 @@ class McpDoor:
             await reply.answer(refusal.http_status, refusal.body())
             return
         place = inbound.place
-        place.expect(_declared(inbound.lines))
+        place.expect(inbound.declared_bytes)
         if is_unread(scope):
             place.step_aside()
             data = await read_body(receive, place.grow)
@@ -210,6 +203,10 @@ class McpDoor:
 
     async def _stream_or_end(self, inbound: Inbound, method: str, reply: AgentReply) -> None:
         shared = self._shared
+        if method not in ("GET", "DELETE"):
+            self._refused(inbound.agent, inbound.server, "no such HTTP method", 405)
+            await _error(reply, 405, "Use GET, POST or DELETE.", ((b"allow", METHODS),))
+            return
         try:
             session = None
             if inbound.session_id is not None:
@@ -298,14 +295,6 @@ def _server_of(path: str) -> str | None:
         return None
     name = path[len(PREFIX) :]
     return name if name and "/" not in name else None
-
-
-def _declared(lines: body.HeaderLines) -> int:
-    """What a body's length is to be, where its head says so; digits, the listener has seen to that."""
-    for name, value in lines:
-        if name == b"content-length":
-            return int(value)
-    return 0
 
 
 def _text(value: bytes | None) -> str | None:

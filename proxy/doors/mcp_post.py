@@ -13,6 +13,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -23,14 +24,14 @@ from mcp.types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 from policies.model import Agent, Direction, JsonObject, ToolDefinition
 from proxy import answers
 from proxy.doors.admission import Place
-from proxy.doors.mcp_answers import ending_of
+from proxy.doors.mcp_answers import Ending, ending_of
 from proxy.doors.mcp_exchange import McpExchange
 from proxy.doors.mcp_link import Link, close
 from proxy.doors.mcp_noted import LISTEN, Noted, why_failed
 from proxy.doors.mcp_outgoing import AgentRequest, call_of, take_ticket
 from proxy.doors.mcp_places import TooManyStreams
 from proxy.doors.mcp_questions import take_answer
-from proxy.doors.mcp_reply import AgentReply, Header, ProgressScale
+from proxy.doors.mcp_reply import AgentReply, ProgressScale
 from proxy.doors.mcp_sessions import Answered, NoSession, Session, TooManySessions
 from proxy.doors.mcp_shared import Shared, shown_method
 from proxy.doors.mcp_status import passed_headers, passed_status
@@ -54,7 +55,7 @@ RETRY_AFTER_SEC = 5
 type Lines = body.HeaderLines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inbound:
     """A message on its way in, and everything known of where it came from."""
 
@@ -65,6 +66,7 @@ class Inbound:
     client: str  # User-Agent, for clients that do not say what they are
     accept: str
     place: Place
+    declared_bytes: int  # of its body, where its head says so
 
 
 class Posts:
@@ -204,7 +206,7 @@ class Posts:
                 if exchange.collector is not None or reply.may_have_left():
                     await _notice_departures()
                 failpoint("answer.begun")
-                is_delivered = await self._give(exchange, ending.status, ending.message, ending.headers)
+                is_delivered = await self._give(exchange, ending)
                 failpoint("answer.given")
             finally:  # whatever became of the writing, the runner is told, so that the outcome is kept for the repeat
                 (shared.runner.delivered if is_delivered else shared.runner.undelivered)(answer)
@@ -224,15 +226,15 @@ class Posts:
         ending = ending_of(asked, answer)
         await reply.answer(ending.status, ending.message, headers=ending.headers)
 
-    async def _give(self, exchange: McpExchange, status: int, message: JsonObject, headers: tuple[Header, ...]) -> bool:
+    def _give(self, exchange: McpExchange, ending: Ending) -> Awaitable[bool]:
         """Write the answer where the agent waits for it; False if it was nowhere to be found."""
         reply, collector = exchange.reply, exchange.collector
         if collector is not None and (reply.done or reply.left.is_set()):
             elsewhere, event_id = collector
-            return await elsewhere.event(message, event_id)
+            return elsewhere.event(ending.message, event_id)
         if exchange.bare_status is not None and not reply.committed:
-            return await reply.answer(exchange.bare_status, None)
-        return await reply.answer(status, message, event_id=exchange.final_event_id, headers=headers)
+            return reply.answer(exchange.bare_status, None)
+        return reply.answer(ending.status, ending.message, event_id=exchange.final_event_id, headers=ending.headers)
 
     def _is_collect(self, server: str, asked: AgentRequest) -> bool:
         if asked.method != "tools/call" or asked.request.params["name"] != mcp.COLLECT_TOOL:

@@ -203,7 +203,7 @@ class AgentReply:
             start.insert(0, (b"content-length", b"%d" % len(body)))
         if body:
             start += JSON_HEADERS
-        await self._start(status, start)
+        await self._send({"type": "http.response.start", "status": status, "headers": start})
         return await self._finish(body)
 
     async def end(self) -> bool:

@@ -184,7 +184,8 @@ class HttpUpstream:
             raise self._failed("the gate is stopping", sent=False)
         request = http_rules.written(self._origin, method, head, data, closes=on is not _On.POOLED)
         try:
-            connection = await self._pools[on].take()
+            pool = self._pools[on]
+            connection = pool.kept() or await pool.take()
             response = _first_byte(connection, request, sent)
             await response.head(self._limits.silence_sec_max)
         except (Broken, OSError) as error:  # TimeoutError is an OSError

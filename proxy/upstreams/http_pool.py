@@ -47,14 +47,23 @@ class Pool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
+    def kept(self) -> Connection | None:
+        """The connection used last, if it is still young and open; older ones are closed with it."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open and asyncio.get_running_loop().time() - connection.idle_since < self._idle_sec:
+                return connection
+            connection.abort()
+        return None
+
     async def take(self) -> Connection:
-        """A connection that nobody else uses. Raises: OSError, also when none could be had in time."""
-        connection = self._kept()
-        if connection is not None:
-            return connection
+        """A connection that nobody else uses, whoever has to be waited for; see `kept`.
+
+        Raises: OSError, also when none could be had in time.
+        """
         async with asyncio.timeout(self._connect_sec_max):
             while self._idle or len(self._open) + self._opening >= self._connections_max:
-                connection = self._kept()
+                connection = self.kept()
                 if connection is not None:
                     return connection
                 if len(self._open) + self._opening >= self._connections_max:
@@ -70,15 +79,6 @@ class Pool:
             connection.abort()
 
     # -- inside --------------------------------------------------------------------------------------------------------
-
-    def _kept(self) -> Connection | None:
-        """The connection used last, if it is still young and open; older ones are closed with it."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open and asyncio.get_running_loop().time() - connection.idle_since < self._idle_sec:
-                return connection
-            connection.abort()
-        return None
 
     async def _turn(self) -> None:
         """Wait until a connection was given back or ended."""

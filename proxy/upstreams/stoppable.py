@@ -11,10 +11,10 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from policies.model import JsonObject
 from proxy.stopped import Stopped
@@ -48,7 +48,7 @@ class StoppableUpstream:
         self._begun: dict[asyncio.Timeout, str] = {}  # exchanges whose answers have not begun, and for which agents
         self._streams: set[_Stream] = set()
 
-    async def post(
+    def post(
         self,
         message: JsonObject,
         *,
@@ -57,14 +57,14 @@ class StoppableUpstream:
         agent: str,
         sent: Sent,
         reuse_connection: bool,
-    ) -> Reply:
+    ) -> Coroutine[Any, Any, Reply]:
         """Send one message. Raises: UpstreamFailed, as UpstreamStopped where the kill switch covers it."""
         self._look(agent, sent=False)
         sent.may_leave = partial(self._look, agent, sent=False)
         work = self._upstream.post(
             message, headers=headers, session=session, agent=agent, sent=sent, reuse_connection=reuse_connection
         )
-        return await self._unless_stopped(work, agent, sent)
+        return self._unless_stopped(work, agent, sent)
 
     async def get(self, *, headers: Mapping[str, str], session: str | None, agent: str) -> Reply:
         """Open the stream of what the server says unasked. Raises: UpstreamFailed."""

@@ -33,7 +33,14 @@ def check_request(headers: HeaderLines) -> None:
 
     Raises: WireRefusal (415).
     """
-    types, encodings = _lines(headers, b"content-type"), _lines(headers, b"content-encoding")
+    types: list[bytes] = []
+    encodings: list[bytes] = []
+    for given, value in headers:
+        name = given.lower()
+        if name == b"content-type":
+            types.append(value)
+        elif name == b"content-encoding":
+            encodings.append(value)
     if len(types) != 1 or not _JSON_TYPE.fullmatch(types[0].strip(b" \t")):
         raise WireRefusal(
             Why.CONTENT_TYPE, "send exactly one Content-Type: application/json (no parameter but charset=utf-8)"

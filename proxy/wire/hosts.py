@@ -15,6 +15,7 @@ from proxy.wire.body import HeaderLines
 from proxy.wire.refusals import Why, WireRefusal
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_NAMES = frozenset((b"host", b"origin"))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -43,11 +44,12 @@ class FixedHosts:
 
         Raises: WireRefusal (HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED).
         """
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in self.hosts:
+        told = [(name, value.decode("latin-1")) for name, value in headers if name in _NAMES]
+        hosts = [value for name, value in told if name == b"host"]
+        if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
             raise WireRefusal(Why.HOST_NOT_ALLOWED, "this listener does not answer to that Host")
-        for name, value in headers:
-            if name == b"origin" and not self._is_ours(value.decode("latin-1")):
+        for name, value in told:
+            if name == b"origin" and not self._is_ours(value):
                 raise WireRefusal(Why.ORIGIN_NOT_ALLOWED, "this listener does not answer to that Origin")
 
     def _is_ours(self, origin: str) -> bool:

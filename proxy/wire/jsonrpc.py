@@ -31,7 +31,7 @@ METHOD_CHARS_MAX: Final = 256
 TICKET_META_KEY: Final = "interlock/ticket"
 """Where a request may present a ticket of ours in its `_meta`."""
 
-_ENVELOPE: Final = ("jsonrpc", "id", "method", "params", "result", "error")
+_ENVELOPE: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _CALL_MEMBERS: Final = frozenset({"jsonrpc", "id", "method", "params"})
 META_NAMES: Final = (
     "progressToken",

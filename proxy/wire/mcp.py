@@ -38,10 +38,9 @@ COLLECT_TOOL: Final = "interlock_collect"
 _PROBES: Final = frozenset({"server/discover", "initialize"})
 _LATEST_HANDSHAKE: Final = Revision.R2025_11_25
 _KNOWN: Final = {revision.value: revision for revision in Revision}
-_MODERN: Final = Revision.R2026_07_28.value.encode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inbound:
     """An agent's message, classified. `method` None: an answer to what a tool server asked, or no message at all."""
 
@@ -79,9 +78,10 @@ def classify(
     if headers is None:
         lines = _headers_of_body(in_body)
     else:
-        modern = in_body is not _ABSENT or _names_modern(headers)
-        lines = mcp_headers.read(headers, id=_id(message), modern=modern)
-        _check_versions_agree(lines, in_body, message, modern)
+        lines = mcp_headers.read(headers, id=_id(message), modern=True if in_body is not _ABSENT else None)
+        if in_body is not _ABSENT and (in_body is None or in_body != lines.version):
+            why = "the header mcp-protocol-version does not say what the body's _meta says"
+            raise WireRefusal(Why.HEADER_MISMATCH, why, id=_id(message), modern=True)
     if isinstance(message, Request) and message.method in _PROBES:
         return _probe(lines, message, assumed)
     revision = _revision(lines, message, assumed)
@@ -132,7 +132,11 @@ def refuse_argument_variants(arguments: JsonObject, input_schema: JsonObject) ->
         properties = schema.get("properties")
         if isinstance(value, dict) and isinstance(properties, dict):
             refuse_case_variants(value, properties)
-            pending.extend((item, properties[name]) for name, item in value.items() if name in properties)
+            pending += [
+                (item, properties[name])
+                for name, item in value.items()
+                if isinstance(item, (dict, list)) and name in properties
+            ]
 
 
 # ---- versions ---------------------------------------------------------------------------------------------------
@@ -152,21 +156,6 @@ def _meta_version(message: Message | None) -> Any:
 
 def _headers_of_body(version: Any) -> McpHeaders:
     return McpHeaders({MCP_PROTOCOL_VERSION_HEADER: version} if isinstance(version, str) else {})
-
-
-def _names_modern(headers: HeaderLines) -> bool:
-    """Whether refusals may use modern codes: so they may too where the body has the per-request envelope at all."""
-    return _MODERN in [value.strip() for name, value in headers if name.lower() == b"mcp-protocol-version"]
-
-
-def _check_versions_agree(lines: McpHeaders, in_body: Any, message: Message, modern: bool) -> None:
-    if in_body is not _ABSENT and (in_body is None or in_body != lines.version):
-        raise WireRefusal(
-            Why.HEADER_MISMATCH,
-            "the header mcp-protocol-version does not say what the body's _meta says",
-            id=_id(message),
-            modern=modern,
-        )
 
 
 def _revision(lines: McpHeaders, message: Message | None, assumed: Revision | None) -> Revision:

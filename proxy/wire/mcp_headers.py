@@ -51,6 +51,7 @@ _ONCE: Final = frozenset(
     name.encode()
     for name in ("authorization", "content-type", "content-encoding", "origin", LAST_EVENT_ID_HEADER, TICKET_HEADER)
 )
+_MODERN: Final = Revision.R2026_07_28.value.encode()
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e\t]*")
 
 
@@ -74,8 +75,8 @@ class McpHeaders:
         return {name: value for name, value in self.lines.items() if name.startswith(_PARAM_PREFIX)}
 
 
-def read(headers: HeaderLines, *, id: RequestId | None = None, modern: bool = False) -> McpHeaders:  # noqa: A002
-    """Read the headers that MCP and we give meaning to.
+def read(headers: HeaderLines, *, id: RequestId | None = None, modern: bool | None = False) -> McpHeaders:  # noqa: A002
+    """Read the headers that MCP and we give meaning to. `modern`: refusals use modern codes; None: if a header says so.
 
     Raises: WireRefusal (DUPLICATED_HEADER, BAD_HEADER).
     """
@@ -86,12 +87,19 @@ def read(headers: HeaderLines, *, id: RequestId | None = None, modern: bool = Fa
             continue
         name = lower.decode("latin-1")
         if name in lines:
-            raise WireRefusal(Why.DUPLICATED_HEADER, f"the header {name} appears twice", id=id, modern=modern)
+            raise _unreadable(Why.DUPLICATED_HEADER, f"the header {name} appears twice", id, modern, headers)
         value = raw_value.strip(b" \t")
         if not _PRINTABLE.fullmatch(value):
-            raise WireRefusal(Why.BAD_HEADER, f"the header {name} is not printable ASCII", id=id, modern=modern)
+            raise _unreadable(Why.BAD_HEADER, f"the header {name} is not printable ASCII", id, modern, headers)
         lines[name] = value.decode("ascii")
     return McpHeaders(MappingProxyType(lines))
+
+
+def _unreadable(why: Why, what: str, id: RequestId | None, modern: bool | None, headers: HeaderLines) -> WireRefusal:  # noqa: A002
+    if modern is None:
+        versions = [value.strip() for name, value in headers if name.lower() == b"mcp-protocol-version"]
+        modern = _MODERN in versions
+    return WireRefusal(why, what, id=id, modern=modern)
 
 
 def check_routing(headers: McpHeaders, message: Request | Notification) -> None:
