@@ -41,7 +41,7 @@ def outweighs(value: object, weight_min: int, *, of_a_value: int) -> bool:
         elif isinstance(item, dict):
             weight += of_a_value * len(item)
             if weight < weight_min:
-                weight += sum(map(len, item))
+                weight += sum([len(key) for key in item if isinstance(key, str)])
                 waiting += [child for child in item.values() if type(child) not in _WEIGHTLESS]
         elif isinstance(item, (list, tuple)):
             weight += of_a_value * len(item)
