@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.blackbox.gate_process import GateProcess, House
-from tests.blackbox.test_cli import DONE, FINDINGS, UNREACHABLE, USAGE, run
+from tests.blackbox.terminal import DONE, FINDINGS, UNREACHABLE, USAGE, run
 
 
 def findings(gate: GateProcess, code: int) -> dict[str, list[dict[str, Any]]]:

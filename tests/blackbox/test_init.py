@@ -21,7 +21,7 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.blackbox.gate_process import PASSWORD, Reviewer, environment, interlock
-from tests.blackbox.test_cli import DONE, run
+from tests.blackbox.terminal import DONE, run
 
 READY_SEC_MAX = 120
 SCRIPT = Path(__file__).parent / "servers" / "sdk_stdio.py"

@@ -17,7 +17,7 @@ import pytest
 from proxy.reviewer_cli import sessions_file
 from proxy.reviewer_client import save_session
 from tests.blackbox.gate_process import GateProcess, House, ToolHouse, call, environment, interlock, tool
-from tests.blackbox.test_cli import DONE, FINDINGS, UNREACHABLE, USAGE, run
+from tests.blackbox.terminal import DONE, FINDINGS, UNREACHABLE, USAGE, run
 
 LINE_SEC_MAX = 30
 
