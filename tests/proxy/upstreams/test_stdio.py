@@ -409,12 +409,14 @@ async def test_children_end_when_the_gate_is_killed() -> None:
     gate = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
     assert gate.stdout is not None
     line = b""
-    async with asyncio.timeout(20):
-        while not line.startswith(b"pids"):
-            line = await gate.stdout.readline()
+    try:
+        async with asyncio.timeout(120):  # it imports the product first
+            while not line.startswith(b"pids"):
+                line = await gate.stdout.readline()
+    finally:
+        gate.kill()
+        await gate.wait()
     pids = [int(word) for word in line.split()[1:]]
-    gate.kill()
-    await gate.wait()
     assert [pid for pid in pids if not await asyncio.to_thread(gone_within, pid, 5)] == []
 
 
