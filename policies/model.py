@@ -28,12 +28,15 @@ class Effect(StrEnum):
 
     @property
     def strictness(self) -> int:
-        return list(Effect).index(self)
+        return _STRICTNESS[self]
 
     @property
     def is_allowing(self) -> bool:
         """True for effects that let a call go without a person: errors must never make such a rule match (P10)."""
         return self in (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS, Effect.ALLOW_UNLESS_VETOED)
+
+
+_STRICTNESS = {effect: place for place, effect in enumerate(Effect)}
 
 
 class OnTimeout(StrEnum):
