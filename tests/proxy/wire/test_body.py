@@ -64,7 +64,7 @@ def fault(body: bytes, headers: list[tuple[bytes, bytes]], limits: BodyLimits = 
 )
 def test_a_request_of_plain_json_passes(value: bytes) -> None:
     check_request([(b"content-type", value)])
-    check_request([(b"Content-Type", value), (b"content-encoding", b"Identity")])
+    check_request([(b"accept", b"text/plain"), (b"Content-Type", value), (b"content-encoding", b"Identity")])
 
 
 @pytest.mark.parametrize(
