@@ -7,8 +7,9 @@ Rules of this module:
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+
+from audit.keyed import keyed_digest
 
 _PREFIX = "ilt_"
 _MAC_HEX = 32
@@ -32,4 +33,4 @@ def read(key: bytes, ticket: str, agent: str) -> str | None:
 
 def _mac(key: bytes, call_id: str, agent: str) -> str:
     message = f"interlock ticket v1\x00{call_id}\x00{agent}".encode()
-    return hmac.new(key, message, hashlib.sha256).hexdigest()[:_MAC_HEX]
+    return keyed_digest(key, message).hex()[:_MAC_HEX]

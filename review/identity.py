@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from audit.entry import EntryDraft, EntryKind
+from audit.keyed import keyed_digest
 from review.model import Account, LoginLink, LoginSession, Reviewer
 from review.passwords import Passwords, check_fit
 from review.ports import Change, Logins, Records
@@ -301,7 +302,7 @@ class Accounts:
             return await asyncio.to_thread(self._passwords.hash, password)
 
     def _csrf(self, token_hash: str) -> str:
-        return hmac.new(self._key, b"interlock/form/v1\0" + token_hash.encode(), sha256).hexdigest()
+        return keyed_digest(self._key, b"interlock/form/v1\0" + token_hash.encode()).hex()
 
     def _changed(self, by: str, account: Account, what: str) -> EntryDraft:
         body = {

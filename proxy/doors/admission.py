@@ -93,8 +93,7 @@ class Admission:
     @property
     def is_full(self) -> bool:
         """True while nobody is let in, whoever asks."""
-        working, in_flight = self.working, self.in_flight
-        return working.taken >= working.most or in_flight.taken >= in_flight.most
+        return self.working.is_full or self.in_flight.is_full
 
     def enter(self, agent: str) -> Place:
         """A place for one request of this agent. Raises: Busy."""
@@ -181,8 +180,7 @@ class Place:
         """It waits for people, or lasts: it is counted elsewhere from now on."""
         if self._state is _State.OVER or self._state is _State.OUT:
             return
-        if self._state is _State.WORKING:
-            self.step_aside()
+        self.step_aside()
         if self._own_sec:
             self._admission.finished(self._own_sec, since=self._entered)
             self._own_sec = 0.0

@@ -22,24 +22,18 @@ UNREADABLE: Final = "the tool asked the agent for something unreadable"
 
 def asks_something(carrier: Json) -> bool:
     """Whether there is anything that `forbidden` would look at."""
-    if not isinstance(carrier, dict):
-        return False
     try:
-        refuse_case_variants(carrier, (CARRIED,))
+        return _asked(carrier) is not None
     except StrictJsonError:
         return True
-    return carrier.get(CARRIED) is not None
 
 
 async def forbidden(runner: Runs, call: ToolCall, carrier: Json) -> str | None:
     """Why this result, or these params, may not go to the agent; None if they may. Raises: StoreDown."""
-    if not isinstance(carrier, dict):
-        return None
     try:
-        refuse_case_variants(carrier, (CARRIED,))
+        asked = _asked(carrier)
     except StrictJsonError:
         return UNREADABLE
-    asked = carrier.get(CARRIED)
     if asked is None:
         return None
     for one in asked.values() if isinstance(asked, dict) else [asked]:
@@ -61,3 +55,11 @@ async def forbidden(runner: Runs, call: ToolCall, carrier: Json) -> str | None:
         if decision.effect is not Effect.ALLOW:
             return f"policy does not let the tool ask for {method[:80]}"
     return None
+
+
+def _asked(carrier: Json) -> Json:
+    """What it carries. Raises: StrictJsonError where only some readers would find it."""
+    if not isinstance(carrier, dict):
+        return None
+    refuse_case_variants(carrier, (CARRIED,))
+    return carrier.get(CARRIED)

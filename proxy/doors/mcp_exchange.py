@@ -95,8 +95,7 @@ class McpExchange:
         finally:
             self._upstream_reply = None
             self.over.set()
-            if reply.close is not None:
-                await reply.close()
+            await close(reply)
         self.request.place.work()
         result = dispatched.response.get("result")
         if is_task(result) or asks_something(result):

@@ -57,14 +57,7 @@ class Link:
         """
         session = self.session
         upstream_id = session.upstream_id if session is not None else None
-        reply = await self._upstream.post(
-            message,
-            headers=headers,
-            session=upstream_id,
-            agent=self._agent,
-            sent=sent,
-            reuse_connection=reuse_connection,
-        )
+        reply = await self._post(message, headers, upstream_id, sent, reuse_connection)
         if reply.status != NOT_FOUND or session is None or upstream_id is None or "method" not in message:
             return reply  # an answer belongs to the session in which it was asked for
         if not await self._is_lost_for(session, upstream_id) or not await self._renewed(session, upstream_id):
@@ -95,10 +88,10 @@ class Link:
             return None
         return await self._upstream.delete(headers=headers, session=self.session.upstream_id, agent=self._agent)
 
-    async def _post(
+    def _post(
         self, message: JsonObject, headers: Mapping[str, str], session_id: str | None, sent: Sent, reuse: bool
-    ) -> Reply:
-        return await self._upstream.post(
+    ) -> Awaitable[Reply]:
+        return self._upstream.post(
             message, headers=headers, session=session_id, agent=self._agent, sent=sent, reuse_connection=reuse
         )
 

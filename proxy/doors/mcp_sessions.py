@@ -14,7 +14,6 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
@@ -22,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from audit.keyed import keyed_digest
 from policies.model import Agent, JsonObject, ToolCall
 from proxy.wire.mcp_methods import Revision
 
@@ -200,4 +200,4 @@ class Sessions:
 
     def _mac(self, token: str, agent: str, server: str) -> str:
         message = f"interlock session v1\x00{token}\x00{agent}\x00{server}".encode()
-        return urlsafe_b64encode(hmac.digest(self._key, message, hashlib.sha256)[:16]).decode().rstrip("=")
+        return urlsafe_b64encode(keyed_digest(self._key, message)[:16]).decode().rstrip("=")

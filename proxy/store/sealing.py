@@ -9,7 +9,6 @@ Rules of this module:
 
 from __future__ import annotations
 
-import hmac
 import itertools
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,6 +16,7 @@ from functools import lru_cache
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from audit.keyed import keyed_digest
 from proxy.store.base import Tampered
 
 _VERSION = b"\x01"
@@ -58,7 +58,7 @@ class Sealer:
             raise Tampered(table, row_id, f"its {column} does not open with this gate's key") from error
 
     def _derive(self, salt: bytes) -> AESGCM:
-        return AESGCM(hmac.digest(self._key, b"interlock/seal/v1\0" + salt, "sha256"))
+        return AESGCM(keyed_digest(self._key, b"interlock/seal/v1\0" + salt))
 
 
 def fingerprint(sealed: bytes) -> str:

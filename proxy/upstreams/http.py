@@ -175,8 +175,7 @@ class HttpUpstream:
     async def _send(self, method: str, head: Mapping[str, str], data: bytes | None, sent: Sent, on: _On) -> Response:
         """One request, up to the head of its answer. Raises: UpstreamFailed."""
         try:
-            if not self._addresses.known:
-                await self._addresses.know()
+            await self._addresses.know()
         except AddressRefused as error:
             self._was_away = True
             raise self._failed(str(error), sent=False) from error

@@ -183,17 +183,13 @@ class GateProtocol(HttpToolsProtocol):
         if self._is_pipelined:
             self._discard(len(data))
             return
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-            self.timeout_keep_alive_task = None
+        self._unset_keepalive_if_required()
         try:
             self._feed(data)
         except (*PARSER_FAULTS, _Stop):
             self._stopped(len(data))
         else:
-            awaited = self._missing_input()
-            if awaited is not self._awaited:
-                self._await_input(awaited)
+            self._await_input(self._missing_input())
 
     def _feed(self, data: bytes) -> None:
         """Feed the parser; while it is in a head, no more than the head may still have."""
@@ -295,8 +291,7 @@ class GateProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_is_new = True
         self._head_left = self._limits.head_bytes_max
-        if self._awaited is not None:
-            self._await_input(None)
+        self._await_input(None)
         assert self.cycle is not None
         self.cycle.end_body()
 
