@@ -3,6 +3,8 @@
 Rules of this module:
 * No signal is captured here: a process may run several listeners and has one `stop_on_signals`.
 * Forwarding headers are never believed; no Server or Date header is added; WebSockets and lifespan events do not exist.
+* Connections are accepted some at a time: uvloop takes one each time round its loop, and while the gate has much to do
+  a round is long, so that a burst of connections would wait for seconds without being served or turned away.
 * Shutdown ends: stop accepting, let the app answer what it holds, close what is idle, wait until the deadline, then cut
   every connection and cancel every request that is left.
 """
@@ -10,6 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import socket
@@ -33,6 +36,7 @@ type Receive = Callable[[], Awaitable[Any]]
 
 OPEN_FILES_WANTED: Final = 65_536
 _BACKLOG: Final = 2_048
+_ACCEPTED_AT_ONCE: Final = 16
 _CANCEL_SEC: Final = 1.0  # how long cancelled requests may take to unwind before we return without them
 
 
@@ -94,6 +98,10 @@ class Server:
             self._listeners.append(await loop.create_server(self._accepted, self._host, self._port, backlog=_BACKLOG))
         for sock in self._sockets or ():
             self._listeners.append(await loop.create_server(self._accepted, sock=sock, backlog=_BACKLOG))
+        for listening in [sock for listener in self._listeners for sock in listener.sockets]:
+            for _ in range(_ACCEPTED_AT_ONCE - 1):
+                twin = socket.socket(fileno=os.dup(listening.fileno()))
+                self._listeners.append(await loop.create_server(self._accepted, sock=twin, backlog=_BACKLOG))
         self.started.set_result(self._listeners[0].sockets[0].getsockname()[1])
 
     async def shutdown(self, deadline_sec: float) -> None:

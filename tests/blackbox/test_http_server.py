@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 
@@ -338,3 +340,26 @@ def test_a_line_end_after_a_body_is_not_a_pipelined_request(server: Running) -> 
         assert b"connection: close" not in read_response(sock)
         sock.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
         assert status(read_response(sock)) == 200
+
+
+# ---- a burst of connections ---------------------------------------------------------------------------------------
+
+
+def test_p14_a_burst_of_connections_is_served_in_a_few_rounds_of_the_loop(server: Running) -> None:
+    """uvloop accepts one connection a round: while rounds are long, the last of a burst waited for seconds."""
+    burst, all_connected = 36, threading.Event()
+
+    async def rounds_until_all_are_read() -> int:
+        assert all_connected.wait(10)  # the loop stands still meanwhile
+        before, rounds = len(server.seen.requests), 0
+        while len(server.seen.requests) < before + burst:
+            await asyncio.sleep(0)
+            rounds += 1
+        return rounds
+
+    rounds = asyncio.run_coroutine_threadsafe(rounds_until_all_are_read(), server.loop)
+    with contextlib.ExitStack() as stack:
+        for _ in range(burst):
+            stack.enter_context(server.connect()).sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+        all_connected.set()
+        assert rounds.result(10) < burst // 2
