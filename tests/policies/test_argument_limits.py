@@ -73,7 +73,7 @@ def test_a_pattern_is_looked_for_and_its_work_is_paid_for(steps: Budget) -> None
 def test_what_cannot_be_run_within_bounds_is_left_to_the_tool(pattern: str) -> None:
     began = time.process_time()
     assert found(pattern, "a" * 5_000 + "!")
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 2
 
 
 def test_additional_keys_are_those_nothing_speaks_of() -> None:

@@ -306,7 +306,7 @@ def test_p14_small_arguments_never_cost_much_whatever_the_schema_says(word: str)
     misfit({}, schema)  # compiled
     began = time.process_time()
     assert "takes too much work" in str(misfit({"a": 1}, schema))
-    assert time.process_time() - began < 1.5
+    assert time.process_time() - began < 5
 
 
 def test_large_honest_arguments_are_checked_whole() -> None:

@@ -29,4 +29,4 @@ def test_thousands_of_needles_cost_one_pass() -> None:
     text = "user and then some words that go on " * 10_000
     started = process_time()
     assert Needles(f"user{number}@example.com" for number in range(10_000)).found_in(text) == []
-    assert process_time() - started < 2  # one by one: half a minute
+    assert process_time() - started < 8  # one by one: half a minute

@@ -85,4 +85,4 @@ def test_thousands_of_keys_that_become_one_take_no_longer_each() -> None:
     started = process_time()
     built = rebuild({f"u{number}@b.co": 1 for number in range(20_000)}, Edits({}, keys), {}, CODEC)
     assert (len(built), list(built)[-1]) == (20_000, "[REDACTED] 20000")
-    assert process_time() - started < 2  # looking for a free number from the start each time: a minute
+    assert process_time() - started < 8  # looking for a free number from the start each time: a minute

@@ -108,4 +108,4 @@ def test_thousands_of_values_left_in_words_are_all_taken_out_in_time() -> None:
     started = process_time()
     plan = looked_again(message, **dict.fromkeys(names, BY_RULE))
     assert set(plan.edits.values[("result", "content", 0, "text")].split()) == {"[REDACTED]"}
-    assert process_time() - started < 4  # one by one in each text: half a minute
+    assert process_time() - started < 10  # one by one in each text: half a minute
