@@ -309,7 +309,7 @@ class Limits(Part):
     connections_max: Count = 2_000
     """Connections of one listener."""
     working_max: Count = 96
-    """Requests that the gate itself is at at once: reading, judging, recording, inspecting. More wait outside: 503."""
+    """Requests the gate is at at once, at most: reading, judging, recording, inspecting. Begins with 48; more: 503."""
     in_flight_max: Count = 512
     """These, and those that wait for a tool or a slow client; held calls and lasting streams not counted. More: 503."""
     bodies_bytes_max: Bytes = 64 * MIB

@@ -85,7 +85,7 @@ class Admission:
     ) -> None:
         self.monotonic = monotonic
         self.pace = Pace(working_max)
-        self.working = Shares(working_max)
+        self.working = Shares(self.pace.limit)
         self.in_flight = Shares(in_flight_max)
         self.bodies = Shares(bodies_bytes_max)
         self.counts = AdmissionCounts()

@@ -6,13 +6,16 @@ Rules of this module:
 * It is lowered where for `SUSTAINED_SEC` every request that ended had taken too long, in proportion, by half at most:
   one that is slow by itself, or a moment's pause of the machine, says nothing. Those that were let in under the old
   limit say nothing about the new one.
-* One that was quick raises it a little, and only while the limit is in use.
+* It begins at `WORKING_START`, so that the first burst on a slow machine finds a limit that is not far off.
+* One that was quick, taking half the time or less, raises it a little, and only while the limit is in use.
 """
 
 from __future__ import annotations
 
 WORKING_MIN = 24  # of which one agent alone gets 18
+WORKING_START = 48
 OWN_SEC_MAX = 0.12
+QUICK_SEC = OWN_SEC_MAX / 2
 SUSTAINED_SEC = 0.2
 
 
@@ -21,9 +24,9 @@ class Pace:
 
     __slots__ = ("_exact", "_lowered_at", "_most", "_slow_since")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, start: int = WORKING_START) -> None:
         self._most = most
-        self._exact = float(most)
+        self._exact = float(min(most, start))
         self._slow_since: float | None = None
         self._lowered_at = float("-inf")
 
@@ -35,7 +38,7 @@ class Pace:
         """A request let in at `since` took so much of the gate's own time, `at_once` being worked on; the limit now."""
         if own_sec <= OWN_SEC_MAX:
             self._slow_since = None
-            if at_once * 2 >= self._exact:
+            if own_sec <= QUICK_SEC and at_once * 2 >= self._exact:
                 self._exact = min(float(self._most), self._exact + 1 / self._exact)
         elif since >= self._lowered_at:
             if self._slow_since is None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.doors.pace import OWN_SEC_MAX, SUSTAINED_SEC, WORKING_MIN, Pace
+from proxy.doors.pace import OWN_SEC_MAX, QUICK_SEC, SUSTAINED_SEC, WORKING_MIN, WORKING_START, Pace
 
 
 def _slow(pace: Pace, own_sec: float, *, since: float = 0, at: float = 0) -> int:
@@ -17,7 +17,7 @@ def _slow(pace: Pace, own_sec: float, *, since: float = 0, at: float = 0) -> int
 def test_p14_requests_that_take_too_long_lower_the_limit_in_proportion_and_by_half_at_most(
     own_sec: float, limit: int
 ) -> None:
-    assert _slow(Pace(80), own_sec) == limit
+    assert _slow(Pace(80, start=80), own_sec) == limit
 
 
 def test_one_that_is_slow_by_itself_says_nothing() -> None:
@@ -28,7 +28,7 @@ def test_one_that_is_slow_by_itself_says_nothing() -> None:
 
 
 def test_those_that_came_in_under_the_old_limit_do_not_lower_the_new_one() -> None:
-    pace = Pace(120)
+    pace = Pace(120, start=120)
     assert _slow(pace, 1.0, since=0, at=5) == 60
     assert _slow(pace, 1.0, since=5.1, at=6) == 60
     assert _slow(pace, 1.0, since=5.3, at=7) == 30
@@ -43,7 +43,7 @@ def test_p14_somebody_is_always_let_in(most: int) -> None:
 
 
 def test_who_is_quick_raises_it_again_up_to_what_is_configured_and_only_while_it_is_in_use() -> None:
-    pace = Pace(64)
+    pace = Pace(64, start=64)
     _slow(pace, 1.0)
     for _ in range(100):
         pace.took(0.01, since=0, now=1, at_once=15)
@@ -51,6 +51,17 @@ def test_who_is_quick_raises_it_again_up_to_what_is_configured_and_only_while_it
     for _ in range(3_200):
         pace.took(0.01, since=0, now=1, at_once=1 + pace.limit // 2)
     assert pace.limit == 64
+
+
+def test_it_begins_where_a_slow_machine_is_not_far_behind_and_rises_while_requests_are_quick() -> None:
+    pace = Pace(96)
+    assert pace.limit == WORKING_START
+    for _ in range(5_000):
+        pace.took(QUICK_SEC + 0.001, since=0, now=1, at_once=WORKING_START)
+    assert pace.limit == WORKING_START
+    for _ in range(5_000):
+        pace.took(QUICK_SEC, since=0, now=1, at_once=pace.limit)
+    assert pace.limit == 96
 
 
 @pytest.mark.parametrize("calls_per_sec", [250, 500, 5_000])
