@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from policies.arguments import ArgumentsInvalid
 from policies.combine import Voice
-from policies.model import Decision, Effect, ToolCall, TraceStep
+from policies.model import Approval, Decision, Effect, OnTimeout, ToolCall, TraceStep
 from policies.snapshot import PolicySnapshot
 
 NAME = "interlock/built-in"
@@ -27,6 +27,7 @@ ASK_ABOUT_DEFINITION = Voice(
     effect=Effect.REQUIRE_APPROVAL,
     reason="The tool's definition is new or has changed since a person last looked at it",
     agent_message="The tool's definition is new or has changed; a person must look at it first.",
+    approval=Approval(on_timeout=OnTimeout.DENY),  # nobody has looked: no tier lets that pass by itself
 )
 
 

@@ -1,7 +1,8 @@
 """Labels: what `classify` entries say about a tool. All entries that cover it add up (SEMANTICS §1.3).
 
 Rules of this module:
-* Topics and risk tags are united; the risk is the highest stated; `reversible` is false if any entry says so.
+* Topics and risk tags are united; the risk is the highest stated; `reversible` is false if any entry says so; of
+  several oversight models the strictest counts.
 * A tool no entry covers is unclassified, which is a state of its own and not "no labels".
 """
 
@@ -11,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from policies.criteria.base import Patterns
-from policies.model import Classification, Risk
+from policies.model import Classification, Oversight, Risk
 
 _ORDER = list(Risk)
+_STRICTEST_FIRST = list(Oversight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class ClassifyEntry:
     risk_tags: frozenset[str] | None = None
     risk: Risk | None = None
     reversible: bool | None = None
+    oversight: Oversight | None = None
     file: str = ""
     line: int = 1
 
@@ -49,6 +52,7 @@ def classify(entries: Iterable[ClassifyEntry], server: str, tool: str, method: s
     if not covering:
         return Classification()
     risks = [entry.risk for entry in covering if entry.risk is not None]
+    models = [entry.oversight for entry in covering if entry.oversight is not None]
     undoable = {entry.reversible for entry in covering if entry.reversible is not None}
     return Classification(
         is_classified=True,
@@ -56,4 +60,5 @@ def classify(entries: Iterable[ClassifyEntry], server: str, tool: str, method: s
         risk_tags=frozenset().union(*(entry.risk_tags or frozenset() for entry in covering)),
         risk=max(risks, key=_ORDER.index) if risks else None,
         reversible=(False not in undoable) if undoable else None,
+        oversight=min(models, key=_STRICTEST_FIRST.index) if models else None,
     )

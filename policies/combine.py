@@ -5,7 +5,10 @@ Rules of this module:
 * Asking voices are merged, never chosen between: every named team must be satisfied, with the highest quorum any rule
   wants of it; the shortest timeout and grant; the strictest `on_timeout`; comment and four eyes if any wants them; the
   longest undo; executing for an agent that has left only if every rule says so.
-* An unanswered question approves only a call whose own tier is low; for any other it denies (SEMANTICS §1.11).
+* An unanswered question approves only a call whose own tier is low; for any other it denies (SEMANTICS §1.11). What a
+  rule that does not say makes of no answer goes by that tier: low approves, medium escalates, all else denies.
+* Of several windows in which a call can be vetoed the longest counts. A review afterwards is due if any rule that spoke
+  wants one, also one that was overruled by a rule that asks.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from policies.model import Approval, Classification, Effect, OnTimeout, Risk
 
 _STRICTEST_FIRST = list(OnTimeout)
+_BY_TIER = {Risk.LOW: OnTimeout.APPROVE, Risk.MEDIUM: OnTimeout.ESCALATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Voice:
     reason: str = ""
     agent_message: str | None = None
     approval: Approval | None = None
+    veto_window_sec: int = 0
+    review_after: bool = False
 
 
 def strictest(voices: Sequence[Voice]) -> tuple[Voice, ...]:
@@ -42,7 +48,8 @@ def merge_approvals(voices: Sequence[Voice], labels: Classification) -> Approval
     for approval in wanted:
         for team in approval.teams:
             quorum[team] = max(quorum.get(team, 1), approval.quorum.get(team, 1))
-    on_timeout = min((approval.on_timeout for approval in wanted), key=_STRICTEST_FIRST.index)
+    by_tier = unanswered(labels)
+    on_timeout = min((approval.on_timeout or by_tier for approval in wanted), key=_STRICTEST_FIRST.index)
     executes_alone = all(approval.on_disconnect_execute for approval in wanted)
     if on_timeout is OnTimeout.APPROVE and (labels.risk is not Risk.LOW or executes_alone):
         on_timeout = OnTimeout.DENY
@@ -58,6 +65,18 @@ def merge_approvals(voices: Sequence[Voice], labels: Classification) -> Approval
         four_eyes=any(approval.four_eyes for approval in wanted),
         on_disconnect_execute=executes_alone,
     )
+
+
+def unanswered(labels: Classification) -> OnTimeout:
+    """What no answer means where a rule does not say: by the call's own tier."""
+    return OnTimeout.DENY if labels.risk is None else _BY_TIER.get(labels.risk, OnTimeout.DENY)
+
+
+def veto_window(winners: Sequence[Voice]) -> int | None:
+    """For how long the call can be vetoed before it goes; None where that is not what was decided."""
+    if winners[0].effect is not Effect.ALLOW_UNLESS_VETOED:
+        return None
+    return max(voice.veto_window_sec for voice in winners)
 
 
 def reasons(voices: Sequence[Voice]) -> str:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from policies import built_in
 from policies.arguments import ArgumentsInvalid
 from policies.arguments import check as check_arguments
-from policies.combine import Voice, merge_approvals, public_message, reasons, strictest
+from policies.combine import Voice, merge_approvals, public_message, reasons, strictest, veto_window
 from policies.criteria.base import YES, Truth, View
 from policies.facts import FactReader
 from policies.model import Decision, Effect, Json, ToolCall, TraceStep
@@ -49,7 +49,9 @@ def decide(
        or by a glob whose server is literal; a `tools/call` whose definition is not known only if `tools:` names it
        literally; never if the rule is in `ambiguous_rules` (bare names that fit tools of several servers).
     6. A tool whose definition is new or changed adds one asking voice (`tool-definition-changed`) to those that spoke.
-    7. The strictest effect any voice has is the decision; asking voices are merged into one review. Silence denies.
+    7. The strictest effect any voice has is the decision; asking voices are merged into one review, and so are those
+       that allow unless people veto, with the longest of their windows. Silence denies.
+    8. Unless it is denied, people look at the call afterwards if any voice wants it.
 
     Raises: ValueError if `at` has no time zone, which no caller of ours may do.
     """
@@ -78,6 +80,7 @@ def decide(
 
     winners = strictest(voices) if voices else ()
     effect = winners[0].effect if winners else Effect.DENY
+    window = veto_window(winners) if winners else None
     return Decision(
         effect=effect,
         reason=reasons(winners) if winners else SILENCE,
@@ -85,10 +88,12 @@ def decide(
         snapshot=snapshot.id,
         classification=profile.labels,
         trace=tuple(trace),
-        approval=merge_approvals(winners, profile.labels) if effect is Effect.REQUIRE_APPROVAL else None,
+        approval=merge_approvals(winners, profile.labels) if effect is Effect.REQUIRE_APPROVAL or window else None,
         agent_message=public_message(winners),
         facts=view.facts.values(),
         errors=tuple(f"{step.policy}#{step.rule}: {step.error}" for step in trace if step.error),
+        veto_window_sec=window,
+        review_after=effect is not Effect.DENY and any(voice.review_after for voice in voices),
     )
 
 
@@ -109,7 +114,8 @@ def _hear(
 
 
 def _voice(rule: Rule) -> Voice:
-    return Voice(rule.ref, rule.effect, rule.reason, rule.agent_message, rule.approval)
+    more = (rule.veto_window_sec, rule.review_after)
+    return Voice(rule.ref, rule.effect, rule.reason, rule.agent_message, rule.approval, *more)
 
 
 def _default_standing(view: View) -> Standing:

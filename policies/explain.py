@@ -25,8 +25,12 @@ def explain(decision: Decision) -> list[str]:
     ]
     if decision.determining:
         lines.append(f"decided by {', '.join(_inert(ref) for ref in decision.determining)}")
+    if decision.veto_window_sec is not None:
+        lines.append(_window(decision.veto_window_sec))
     if decision.approval is not None:
         lines.append(_approval(decision.approval))
+    if decision.review_after:
+        lines.append("people look at it afterwards")
     return [*lines, *_steps(decision.trace)]
 
 
@@ -38,13 +42,18 @@ def _labels(labels: Classification) -> str:
         f"risk tags {', '.join(sorted(labels.risk_tags)) or '-'}",
         f"risk {labels.risk or 'not stated'}",
         f"reversible {'not stated' if labels.reversible is None else 'yes' if labels.reversible else 'no'}",
+        *([f"oversight {labels.oversight}"] if labels.oversight is not None else []),
     ]
     return f"labels: {'; '.join(parts)}"
 
 
+def _window(sec: int) -> str:
+    return f"goes after {sec} s unless it is vetoed" if sec else "goes at once, in sight of the live feed"
+
+
 def _approval(approval: Approval) -> str:
     teams = ", ".join(f"{approval.quorum.get(team, 1)} of {team}" for team in approval.teams) or "any reviewer"
-    return f"asks: {teams}; within {approval.timeout_sec} s, then {approval.on_timeout}"
+    return f"asks: {teams}; within {approval.timeout_sec} s, then {approval.unanswered}"
 
 
 def _steps(trace: tuple[TraceStep, ...]) -> Iterator[str]:

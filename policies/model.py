@@ -47,6 +47,14 @@ class OnTimeout(StrEnum):
     APPROVE = "approve"
 
 
+class Oversight(StrEnum):
+    """The three oversight models, strictest first: a person decides before, may step in meanwhile, or looks later."""
+
+    IN_THE_LOOP = "in_the_loop"
+    ON_THE_LOOP = "on_the_loop"
+    OUT_OF_THE_LOOP = "out_of_the_loop"
+
+
 class Risk(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
@@ -119,26 +127,33 @@ class Classification:
     risk_tags: frozenset[str] = frozenset()
     risk: Risk | None = None
     reversible: bool | None = None
+    oversight: Oversight | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
     """How a review is to be held; the merged demand of every rule that asked (SEMANTICS §1.6).
 
-    `teams` must each be satisfied by `quorum[team]` reviewers. Times are seconds. `undo_sec` None: the rules do not
-    say, and the reviewers' side takes its own default for the call's tier.
+    `teams` must each be satisfied by `quorum[team]` reviewers. Times are seconds. `on_timeout` None: the rule does not
+    say; merging settles it by the call's own tier, and who meets it unsettled denies. `undo_sec` None: the rules do
+    not say, and the reviewers' side takes its own default for the call's tier.
     """
 
     teams: tuple[str, ...] = ()
     quorum: Mapping[str, int] = field(default_factory=dict)
     timeout_sec: int = 14_400
-    on_timeout: OnTimeout = OnTimeout.DENY
+    on_timeout: OnTimeout | None = None
     escalate_to: str | None = None
     grant_expires_sec: int = 3_600
     undo_sec: int | None = None
     require_comment: bool = False
     four_eyes: bool = False
     on_disconnect_execute: bool = False
+
+    @property
+    def unanswered(self) -> OnTimeout:
+        """What no answer means; a demand that nobody settled denies."""
+        return self.on_timeout or OnTimeout.DENY
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +183,9 @@ class Decision:
     """What the decision point answered. `determining` names the rules (`policy#rule`) whose effect this is.
 
     `trace` holds every rule tried in every policy, in order; `agent_message` is the only text an agent may be shown.
+    `approval` is there where people are asked, or may be: also while a veto is waited for. `veto_window_sec` is for how
+    long (0: not at all), where the effect is `allow_unless_vetoed`; `review_after` whether people look at the call
+    once it is over.
     """
 
     effect: Effect
@@ -181,6 +199,18 @@ class Decision:
     agent_message: str | None = None
     facts: Mapping[str, Json] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
+    veto_window_sec: int | None = None
+    review_after: bool = False
+
+    @property
+    def goes_at_once(self) -> bool:
+        """Whether nobody needs to be asked or waited for: plainly allowed, or vetoable with no window."""
+        return self.effect is Effect.ALLOW or (self.effect is Effect.ALLOW_UNLESS_VETOED and self.veto_window_sec == 0)
+
+    @property
+    def waits_for_people(self) -> bool:
+        """Whether the call goes no further just now: people must decide, or may veto it for a while."""
+        return self.effect is Effect.REQUIRE_APPROVAL or bool(self.veto_window_sec)
 
     @property
     def denied_by_rule(self) -> bool:

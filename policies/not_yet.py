@@ -27,17 +27,12 @@ TOP_LATER: Mapping[str, str] = {
 RULE_LATER: Mapping[str, str] = {
     "constraints": "constraints on allowed calls",
     "on_violation": "constraints on allowed calls",
-    "veto_window_sec": "a veto window",
     "require_review_after": "review after the fact",
     "shadow": "shadow policies",
 }
 
 DECISION_LATER: Mapping[str, str] = {
     "allow_with_constraints": "constraints on allowed calls",
-    "allow_unless_vetoed": "a veto window",
-    "in_the_loop": "oversight models by name",
-    "on_the_loop": "oversight models by name",
-    "out_of_the_loop": "oversight models by name",
 }
 
 APPROVAL_LATER: Mapping[str, str] = {
@@ -58,6 +53,5 @@ FACTS_LATER: Mapping[str, str] = {
 
 MATCH_LATER: Mapping[str, str] = {
     **FACTS_LATER,
-    "oversight": "oversight models by name",
     "sum_": "budgets over a window",
 }

@@ -22,6 +22,7 @@ from policies.packs import VOCABULARY, vocabulary
 from policies.reading import Node, Source
 from policies.schema_facts import Definition, finished, merge, read_classify, read_facts
 from policies.schema_output import read_output
+from policies.schema_oversight import approving_in_silence
 from policies.schema_rules import read_policy
 from policies.snapshot import OutputRule, Policy, PolicySnapshot
 from policies.yaml_source import load_positioned
@@ -73,6 +74,7 @@ def load_snapshot(
         policies[policy_name] = read_policy(children, policy_name, name, facts)
         if "output" in children:
             output.extend(read_output(children["output"], policy_name, facts, detector_kinds))
+    mistakes.extend(approving_in_silence(policies.values(), classify))
     if mistakes:
         raise PolicyErrors(mistakes)
     return PolicySnapshot(dict(files), tuple(policies.values()), facts, tuple(classify), tuple(output))

@@ -64,7 +64,7 @@ def read_approval(node: Node) -> Approval:
         teams=teams,
         quorum=dict.fromkeys(teams, quorum),
         timeout_sec=seconds("timeout_sec", 1, TIMEOUT_SEC_MAX, defaults.timeout_sec),
-        on_timeout=on_timeout or defaults.on_timeout,
+        on_timeout=on_timeout,
         escalate_to=escalate_to,
         grant_expires_sec=seconds("grant_expires_sec", 1, GRANT_EXPIRES_SEC_MAX, defaults.grant_expires_sec),
         undo_sec=children["undo_sec"].whole(0, UNDO_SEC_MAX) if "undo_sec" in children else None,

@@ -21,13 +21,13 @@ from policies.condition_tokens import FUNCTIONS
 from policies.criteria.base import Patterns, read_patterns
 from policies.facts import Fact, FactType, Take
 from policies.json_path import JsonPath, parse
-from policies.model import Risk
+from policies.model import Oversight, Risk
 from policies.not_yet import FACTS_LATER
 from policies.patterns import Pattern
 from policies.reading import Node, not_yet
 
 FACT_KEYS = ("path", "tools", "type", "take", "min", "max")
-CLASSIFY_KEYS = ("tools", "servers", "methods", "topics", "risk_tags", "risk", "reversible")
+CLASSIFY_KEYS = ("tools", "servers", "methods", "topics", "risk_tags", "risk", "reversible", "oversight")
 FACTS_MAX = 200
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
@@ -183,8 +183,8 @@ def _entry(node: Node) -> ClassifyEntry | None:
     if not {"tools", "servers", "methods"} & set(children):
         node.mistake("an entry that says of no tool what it is", "add 'tools'")
         return None
-    if not {"topics", "risk_tags", "risk", "reversible"} & set(children):
-        node.mistake("an entry without a label", "add topics, risk_tags, risk or reversible")
+    if not {"topics", "risk_tags", "risk", "reversible", "oversight"} & set(children):
+        node.mistake("an entry without a label", "add topics, risk_tags, risk, reversible or oversight")
         return None
     who: dict[str, Patterns | None] = {
         key: read_patterns(children[key]) for key in ("tools", "servers", "methods") if key in children
@@ -195,6 +195,7 @@ def _entry(node: Node) -> ClassifyEntry | None:
         risk_tags=_labels(children["risk_tags"], may_be_empty=True) if "risk_tags" in children else None,
         risk=children["risk"].choice(Risk) if "risk" in children else None,
         reversible=children["reversible"].truth() if "reversible" in children else None,
+        oversight=children["oversight"].choice(Oversight) if "oversight" in children else None,
         file=node.source.file,
         line=node.place[1],
     )

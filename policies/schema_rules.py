@@ -22,6 +22,7 @@ from policies.model import Approval, Effect, OnTimeout, Risk
 from policies.not_yet import DECISION_LATER, RULE_LATER
 from policies.reading import Node
 from policies.schema_approval import read_approval
+from policies.schema_oversight import MODELS, effect_of, read_window
 from policies.snapshot import Policy, Rule
 
 RULE_KEYS = (
@@ -34,9 +35,16 @@ RULE_KEYS = (
     "reason",
     "agent_message",
     "approval",
+    "veto_window_sec",
     "when_missing",
 )
-DECISIONS = (Effect.ALLOW.value, Effect.DENY.value, Effect.REQUIRE_APPROVAL.value)
+DECISIONS = (
+    Effect.ALLOW.value,
+    Effect.DENY.value,
+    Effect.REQUIRE_APPROVAL.value,
+    Effect.ALLOW_UNLESS_VETOED.value,
+    *MODELS,
+)
 ACTIONS = {"allow": Effect.ALLOW, "escalate": Effect.REQUIRE_APPROVAL, "block": Effect.DENY}
 DEFAULTS = (Effect.ALLOW.value, Effect.REQUIRE_APPROVAL.value)
 WHEN_MISSING = ("match", "skip")
@@ -84,7 +92,8 @@ def _rule(node: Node, policy: str, number: int, facts: dict[str, Fact]) -> Rule 
     scope = Scope(allowing=effect.is_allowing if effect else False, facts=facts)
     match = _short_match(children) if is_short else _match(children, scope)
     condition = _condition(children["condition"], facts) if "condition" in children else None
-    approval = _approval(children, effect, match)
+    window = read_window(children, effect)
+    approval = _approval(children, effect, match, window)
     _check_when_missing(children, effect)
     if effect is None or rule_id is None:
         return None
@@ -100,6 +109,7 @@ def _rule(node: Node, policy: str, number: int, facts: dict[str, Fact]) -> Rule 
         if "agent_message" in children
         else None,
         approval=approval,
+        veto_window_sec=window,
         skips_missing="when_missing" in children and children["when_missing"].value == "skip",
         file=file,
         line=line,
@@ -121,7 +131,7 @@ def _effect(node: Node, children: dict[str, Node]) -> Effect | None:
         node.mistake("a rule without 'decision'", f"one of {', '.join(DECISIONS)}")
         return None
     word = children["decision"].word(DECISIONS, later=DECISION_LATER)
-    return None if word is None else Effect(word)
+    return None if word is None else effect_of(word)
 
 
 def _short_effect(node: Node, children: dict[str, Node]) -> Effect | None:
@@ -156,12 +166,12 @@ def _condition(node: Node, facts: dict[str, Fact]) -> Condition | None:
         return None
 
 
-def _approval(children: dict[str, Node], effect: Effect | None, match: Match) -> Approval | None:
+def _approval(children: dict[str, Node], effect: Effect | None, match: Match, window_sec: int) -> Approval | None:
     if "approval" not in children:
         return Approval() if effect is Effect.REQUIRE_APPROVAL else None
     node = children["approval"]
     approval = read_approval(node)
-    if effect is not None and effect is not Effect.REQUIRE_APPROVAL:
+    if effect is not None and effect is not Effect.REQUIRE_APPROVAL and not window_sec:
         node.mistake("an approval in a rule that does not ask", "use 'decision: require_approval'", at_key=True)
     tiers = next((one.wanted for one in match.about_tool if isinstance(one, IsRisk)), frozenset((Risk.LOW,)))
     if approval.on_timeout is OnTimeout.APPROVE and tiers != {Risk.LOW}:

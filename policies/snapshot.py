@@ -39,6 +39,8 @@ class Rule:
     reason: str = ""
     agent_message: str | None = None
     approval: Approval | None = None
+    veto_window_sec: int = 0
+    review_after: bool = False
     skips_missing: bool = False
     file: str = ""
     line: int = 1

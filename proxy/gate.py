@@ -157,9 +157,9 @@ class Gate:
                 Record(self._rows.turned_away(event.call, stop, event.at)),
                 Reply(answers.stopped("", executed=False)),
             ]
-        if decision.effect is Effect.REQUIRE_APPROVAL:
+        if decision.waits_for_people:
             return self._open_review(event)
-        if decision.effect is Effect.ALLOW:
+        if decision.goes_at_once:
             record = self._keep(self._rows.call(event, CallState.DISPATCHING))
             self.stage = Stage.DISPATCHING
             return [
@@ -277,7 +277,7 @@ class Gate:
         same_definition = (call.definition.digest if call.definition is not None else None) == record.definition_digest
         if not same_definition or self._rows.binding(record, review) != review.binding:
             return self._supersede(event, call, decision, why="the call is no longer what was approved")
-        if decision.effect not in (Effect.ALLOW, Effect.REQUIRE_APPROVAL):
+        if decision.effect not in (Effect.ALLOW, Effect.ALLOW_UNLESS_VETOED, Effect.REQUIRE_APPROVAL):
             return self._supersede(event, call, decision, why="policy now demands what nobody approved")
         new_rules = set(decision.determining) - set(review.answered_rules)
         if decision.effect is Effect.REQUIRE_APPROVAL and new_rules:

@@ -75,7 +75,7 @@ class GateRows:
             direction=call.direction.value,
             previous_id=event.continues,
             proposed=proposed,
-            decision=decisions.to_json(decision, is_whole=not decision.effect.is_allowing),
+            decision=decisions.to_json(decision, is_whole=decision.waits_for_people or not decision.effect.is_allowing),
             definition_digest=call.definition.digest if call.definition is not None else None,
             dispatched_at=event.at if state is CallState.DISPATCHING else None,
             labels=labels,

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import structlog
 
 from audit.entry import EntryDraft, EntryKind
-from policies.model import Decision, Direction, Effect, JsonObject, OutputRules, ToolCall
+from policies.model import Decision, Direction, JsonObject, OutputRules, ToolCall
 from proxy import answers, tickets
 from proxy.config import Parking as ParkingConfig
 from proxy.events import CallReceived, CallRepeated
@@ -259,7 +259,7 @@ class Runner:
         received = CallReceived(
             exchange.call, decision, now, continues=earlier.continues, twin_waits=earlier.twin_waits
         )
-        if decision.effect is not Effect.REQUIRE_APPROVAL:
+        if not decision.waits_for_people:
             return await life.run(received)
         return await self._refuse_review(exchange.call.agent.id, earlier) or await self._ask(life, received)
 

@@ -124,6 +124,7 @@ _EFFECTS = {
     "allow": ("allowed", Tone.GOOD, "allow"),
     "deny": ("denied", Tone.BAD, "deny"),
     "require_approval": ("asks", Tone.WAITING, "ask"),
+    "allow_unless_vetoed": ("on the loop", Tone.GOOD, "allow"),
 }
 _OUTCOMES = {
     "allow": ("answered", Tone.GOOD, "allow"),

@@ -4,7 +4,7 @@ Rules of this module:
 * Time is given; each row that is due is moved by its own compare-and-set. Losing one means somebody acted first: fine.
 * An unanswered question is denied, or escalated to the next stage with a new deadline (and so a new binding, and no
   votes: they were for the question that ran out), or, where the rule says approve, approved only if its own tier is low
-  (SEMANTICS §1.11); the approver is then `policy:<rule>@<snapshot>`.
+  and nobody has taken an approval of it back (SEMANTICS §1.11); the approver is then `policy:<rule>@<snapshot>`.
 * A held output that nobody looked at is destroyed. Nothing is let go by waiting but what the policy itself approves.
 """
 
@@ -67,13 +67,14 @@ async def _due(desk: Desk, review: ReviewRecord, call: CallRecord, now: float) -
 
 async def _out_of_time(desk: Desk, review: ReviewRecord, call: CallRecord, now: float) -> Change:
     is_erased = call.to_send is None  # by retention: there is nothing left to ask about
-    match review.approval.on_timeout:
+    match review.approval.unanswered:
         case OnTimeout.ESCALATE if not is_erased:
             target = next_stage(review, desk.settings.escalation_default)
             if target is not None:
                 return await _next_stage(desk, review, call, now, target)
         case OnTimeout.APPROVE if not is_erased and decisions.risk_of(call.decision) is Risk.LOW:
-            return _approved_by_policy(review, call, now)
+            if not await _was_taken_back(desk, review):
+                return _approved_by_policy(review, call, now)
         case _:
             pass
     return _closed(review, now, ReviewEvent.EXPIRED)
@@ -91,6 +92,10 @@ async def _next_stage(desk: Desk, review: ReviewRecord, call: CallRecord, now: f
     return _change(review, state, fields, rows, _entry(review, now, EntryKind.REVIEW_ESCALATED, state, **more))
 
 
+async def _was_taken_back(desk: Desk, review: ReviewRecord) -> bool:
+    return any(vote.verdict is Verdict.UNDO for vote in await desk.records.votes(review.id))
+
+
 def _approved_by_policy(review: ReviewRecord, call: CallRecord, now: float) -> Change:
     """`on_timeout: approve` on a low tier: the policy itself is the approver, under its own name and snapshot."""
     rules = ",".join(review.answered_rules) or "default"
@@ -102,7 +107,8 @@ def _approved_by_policy(review: ReviewRecord, call: CallRecord, now: float) -> C
         "grant_expires_at": now + review.approval.grant_expires_sec,
         **_UNCLAIMED,
     }
-    entry = _entry(review, now, EntryKind.REVIEW_SETTLED, state, actor=approver, binding=review.binding)
+    evidence = {"binding": review.binding, "snapshot": call.snapshot, "risk": Risk.LOW.value}
+    entry = _entry(review, now, EntryKind.REVIEW_SETTLED, state, actor=approver, **evidence)
     return _change(review, state, fields, [], entry)
 
 
@@ -139,7 +145,7 @@ def _entry(
         "review_kind": review.kind.value,
         "from_state": review.state.value,
         "to_state": state.value,
-        "on_timeout": review.approval.on_timeout.value,
+        "on_timeout": review.approval.unanswered.value,
         **more,
     }
     return EntryDraft(kind=kind, at=now, actor=actor, call_id=review.call_id, body=body)

@@ -107,6 +107,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "policies.schema_approval.TEAMS_MAX": "teams of one rule",
         "policies.schema_approval.QUORUM_MAX": "people of one team",
         "policies.schema_approval.TIMEOUT_SEC_MAX": "seconds a question may stand",
+        "policies.schema_oversight.VETO_WINDOW_SEC_MAX": "seconds a call may wait for a veto",
         "policies.schema_approval.GRANT_EXPIRES_SEC_MAX": "seconds an approval may wait to be spent",
         "policies.schema_approval.UNDO_SEC_MAX": "seconds of an undo window",
         "policies.schema_output.KEEP_LAST_MAX": "characters that masking may leave",

@@ -14,6 +14,7 @@ from policies.criteria import (
     groups,
     hours,
     methods,
+    oversight,
     reversible,
     risk,
     risk_tags,
@@ -26,7 +27,7 @@ from policies.criteria.tools import Tools
 from policies.not_yet import MATCH_LATER
 from policies.reading import Node, not_yet
 
-_ABOUT_TOOL = (tools, servers, topics, risk_tags, methods, risk, reversible, direction)
+_ABOUT_TOOL = (tools, servers, topics, risk_tags, methods, risk, reversible, oversight, direction)
 _ABOUT_CALL = (agents, groups, hours)
 
 KEYS = tuple(sorted(module.KEY for module in (*_ABOUT_TOOL, *_ABOUT_CALL)))

@@ -39,7 +39,9 @@ def _write_approval(approval: Approval) -> str:
 
 def _read_approval(stored: str) -> Approval:
     fields: Mapping[str, Any] = from_json(stored.encode())
-    return Approval(**{**fields, "teams": tuple(fields["teams"]), "on_timeout": OnTimeout(fields["on_timeout"])})
+    said = fields["on_timeout"]
+    on_timeout = None if said is None else OnTimeout(said)
+    return Approval(**{**fields, "teams": tuple(fields["teams"]), "on_timeout": on_timeout})
 
 
 CALLS = Table(

@@ -255,7 +255,7 @@ def review_data(review: ReviewRecord) -> JsonObject:
             **_named(asked),
             "teams": list(asked.teams),
             "quorum": dict(asked.quorum),
-            "on_timeout": asked.on_timeout.value,
+            "on_timeout": asked.unanswered.value,
         },
         "answered_rules": list(review.answered_rules),
     }

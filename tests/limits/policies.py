@@ -126,6 +126,10 @@ ROWS = (
     ),
     Row(P + "schema_approval.TEAMS_MAX", lambda n: _approval(teams=f"[{', '.join(f't{i}' for i in range(n))}]")),
     Row(P + "schema_approval.QUORUM_MAX", lambda n: _approval(team="x", quorum=n)),
+    Row(
+        P + "schema_oversight.VETO_WINDOW_SEC_MAX",
+        lambda n: _policy(f"rules: [{{decision: on_the_loop, veto_window_sec: {n}}}]"),
+    ),
     Row(P + "schema_approval.TIMEOUT_SEC_MAX", lambda n: _approval(timeout_sec=n)),
     Row(P + "schema_approval.GRANT_EXPIRES_SEC_MAX", lambda n: _approval(grant_expires_sec=n)),
     Row(P + "schema_approval.UNDO_SEC_MAX", lambda n: _approval(undo_sec=n)),

@@ -1,8 +1,8 @@
 """A second, naive decision point over plain YAML values: slow, short, and written without looking at the first.
 
 It knows what the property tests generate: literal and glob patterns, topics, risk tags (also `{all: […]}`), servers,
-risk, reversible, agents, facts with `tools`, comparisons of one fact with a number, and conditions of one or two such
-comparisons joined by AND or OR, the whole perhaps negated.
+risk, reversible, oversight, agents, facts with `tools`, comparisons of one fact with a number, and conditions of one or
+two such comparisons joined by AND or OR, the whole perhaps negated.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 
 from policies.model import ToolCall
 
-ORDER = ["allow", "require_approval", "deny"]
+ORDER = ["allow", "allow_unless_vetoed", "require_approval", "deny"]
+MODELS = {"in_the_loop": "require_approval", "on_the_loop": "allow_unless_vetoed", "out_of_the_loop": "allow"}
+ASKING = ("require_approval", "deny")
 
 
 def glob(pattern: str, text: str) -> bool:
@@ -30,6 +32,10 @@ def about_tool(pattern: str, call: ToolCall) -> bool:
 def labels(files: list[dict[str, Any]], call: ToolCall) -> tuple[bool, set[str], set[str]]:
     entries = [e for f in files for e in f.get("classify", []) if any(about_tool(p, call) for p in e["tools"])]
     return bool(entries), {t for e in entries for t in e["topics"]}, {t for e in entries for t in e["risk_tags"]}
+
+
+def said_by(rule: dict[str, Any]) -> str:
+    return str(MODELS.get(rule["decision"], rule["decision"]))
 
 
 def stated(files: list[dict[str, Any]], call: ToolCall, key: str) -> list[Any]:
@@ -76,7 +82,7 @@ def condition(files: list[dict[str, Any]], text: str, call: ToolCall, allowing: 
 
 
 def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall) -> bool:
-    allowing = rule["decision"] == "allow"
+    allowing = said_by(rule) not in ASKING
     classified, topics, tags = labels(files, call)
     match, answers = rule.get("match", {}), []
     for key, wanted in match.items():
@@ -96,6 +102,9 @@ def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall) -
         elif key == "reversible":
             said = stated(files, call, "reversible")
             answers.append(classified and not allowing if not said else all(said) is wanted)
+        elif key == "oversight":
+            models = [model for model in MODELS if model in stated(files, call, "oversight")]
+            answers.append(models[0] in wanted if models else classified and not allowing)
         elif key == "agents":
             answers.append(call.agent.id in wanted)
         else:
@@ -120,20 +129,46 @@ def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall) -
     return True
 
 
-def reference_decide(files: list[dict[str, Any]], call: ToolCall) -> tuple[str, tuple[str, ...]]:
-    """Effect and determining rules."""
+def voices_of(files: list[dict[str, Any]], call: ToolCall) -> list[tuple[str, str, dict[str, Any]]]:
+    """What each policy says: effect, rule, and the rule itself."""
     classified, _, _ = labels(files, call)
-    voices = []
+    voices: list[tuple[str, str, dict[str, Any]]] = []
     for file in files:
         for rule in file.get("rules", []):
             if matches(files, rule, call):
-                voices.append((rule["decision"], f"{file['name']}#{rule['id']}"))
+                voices.append((said_by(rule), f"{file['name']}#{rule['id']}", rule))
                 break
         else:
             default = file.get("default")
             if default and classified and (default != "allow" or call.definition is not None):
-                voices.append((default, f"{file['name']}#default"))
+                voices.append((default, f"{file['name']}#default", {}))
     if voices and call.definition is not None and call.definition.drifted:
-        voices.append(("require_approval", "interlock/built-in#tool-definition-changed"))
-    effect = max((voice[0] for voice in voices), key=ORDER.index, default="deny")
-    return effect, tuple(ref for said, ref in voices if said == effect)
+        seen = {"approval": {"on_timeout": "deny"}}
+        voices.append(("require_approval", "interlock/built-in#tool-definition-changed", seen))
+    return voices
+
+
+def reference_decide(files: list[dict[str, Any]], call: ToolCall) -> tuple[str, tuple[str, ...]]:
+    """Effect and determining rules."""
+    voices = voices_of(files, call)
+    effect = max((said for said, _, _ in voices), key=ORDER.index, default="deny")
+    return effect, tuple(ref for said, ref, _ in voices if said == effect)
+
+
+def reference_terms(files: list[dict[str, Any]], call: ToolCall) -> tuple[int | None, str | None]:
+    """For how long it can be vetoed, and what no answer means where people are asked or may come to be."""
+    effect, winning = reference_decide(files, call)
+    rules = [rule for _, ref, rule in voices_of(files, call) if ref in winning]
+    window = max(rule.get("veto_window_sec", 0) for rule in rules) if effect == "allow_unless_vetoed" else None
+    if effect != "require_approval" and not window:
+        return window, None
+    tier = max(stated(files, call, "risk"), key=["low", "medium", "high"].index, default=None)
+    by_tier = {"low": "approve", "medium": "escalate"}.get(str(tier), "deny")
+    terms = [rule.get("approval", {}) for rule in rules]
+    wanted = {one.get("on_timeout", by_tier) for one in terms}
+    if "deny" in wanted:
+        return window, "deny"
+    if "escalate" in wanted:
+        return window, "escalate"
+    leaves = all(one.get("on_disconnect") == "execute" for one in terms)
+    return window, "approve" if tier == "low" and not leaves else "deny"

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from policies.combine import Voice, merge_approvals, public_message, reasons, strictest
+from policies.combine import Voice, merge_approvals, public_message, reasons, strictest, veto_window
 from policies.model import Approval, Classification, Effect, OnTimeout, Risk
 
 LOW, UNKNOWN = Classification(True, risk=Risk.LOW), Classification()
@@ -90,6 +90,34 @@ def test_an_unanswered_question_approves_only_what_is_low_risk(labels: Classific
     assert merge_approvals([asks(on_timeout=OnTimeout.ESCALATE)], labels).on_timeout is OnTimeout.ESCALATE
 
 
+@pytest.mark.parametrize(
+    ("tier", "said", "merged"),
+    [
+        (Risk.LOW, None, OnTimeout.APPROVE),
+        (Risk.MEDIUM, None, OnTimeout.ESCALATE),
+        (Risk.HIGH, None, OnTimeout.DENY),
+        (None, None, OnTimeout.DENY),
+        (Risk.LOW, OnTimeout.ESCALATE, OnTimeout.ESCALATE),
+        (Risk.MEDIUM, OnTimeout.APPROVE, OnTimeout.DENY),
+        (Risk.HIGH, OnTimeout.ESCALATE, OnTimeout.ESCALATE),
+    ],
+)
+def test_where_a_rule_does_not_say_the_call_s_own_tier_does(
+    tier: Risk | None, said: OnTimeout | None, merged: OnTimeout
+) -> None:
+    labels = Classification(True, risk=tier)
+    assert merge_approvals([asks(on_timeout=said)], labels).on_timeout is merged
+    beside = merge_approvals([asks(on_timeout=OnTimeout.DENY), asks(on_timeout=said)], labels).on_timeout
+    assert beside is OnTimeout.DENY
+
+
+def test_of_several_windows_the_longest_counts_and_only_where_people_may_veto() -> None:
+    vetoable = [Voice("a", Effect.ALLOW_UNLESS_VETOED, veto_window_sec=sec) for sec in (0, 60, 5)]
+    assert veto_window(vetoable) == 60
+    assert veto_window(vetoable[:1]) == 0
+    assert veto_window([Voice("a", Effect.ALLOW)]) is None
+
+
 def test_nobody_deciding_and_nobody_waiting_denies() -> None:
     one = asks(on_timeout=OnTimeout.APPROVE, on_disconnect_execute=True)
     assert merge_approvals([one], LOW).on_timeout is OnTimeout.DENY
@@ -101,7 +129,7 @@ def test_the_first_escalation_named_is_taken() -> None:
 
 
 def test_a_voice_without_an_approval_asks_with_the_defaults() -> None:
-    assert merge_approvals([Voice("p#r", Effect.REQUIRE_APPROVAL)], LOW) == Approval()
+    assert merge_approvals([Voice("p#r", Effect.REQUIRE_APPROVAL)], UNKNOWN) == Approval(on_timeout=OnTimeout.DENY)
 
 
 def test_reasons_are_joined_each_once_and_the_first_public_message_is_told() -> None:

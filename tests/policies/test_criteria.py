@@ -33,7 +33,6 @@ def test_a_match_holds_its_criteria_by_kind() -> None:
         ("retry_count_above: 2", "a fact the gate makes"),
         ("first_time_action: true", "a fact the gate makes"),
         ("autonomy_level_below: 2", "graduated autonomy"),
-        ("oversight: in_the_loop", "oversight models by name"),
         ("sum_amount_above: {value: 1000}", "budgets over a window"),
     ],
 )

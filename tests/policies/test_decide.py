@@ -271,7 +271,7 @@ def test_a_changed_tool_asks_also_under_an_allowing_glob() -> None:
     one = snapshot("rules: [{match: {tools: ['payments/*']}, decision: allow}]")
     decision = judged(one, drifted=True)
     assert spoken(decision) == ("require_approval", ("interlock/built-in#tool-definition-changed",))
-    assert decision.approval == Approval()
+    assert decision.approval == Approval(on_timeout=OnTimeout.DENY)
     assert decision.trace[-1].policy == "interlock/built-in"
     assert decision.agent_message is not None
 
@@ -295,7 +295,10 @@ def test_several_asking_rules_make_one_review() -> None:
     decision = judged(one)
     assert spoken(decision) == ("require_approval", ("p1.yaml#a", "p2.yaml#b"))
     assert decision.approval == Approval(
-        teams=("finance", "security"), quorum={"finance": 1, "security": 2}, timeout_sec=600
+        teams=("finance", "security"),
+        quorum={"finance": 1, "security": 2},
+        timeout_sec=600,
+        on_timeout=OnTimeout.DENY,
     )
     assert (decision.reason, decision.agent_message) == ("One; Two", "Wait.")
 
@@ -309,6 +312,33 @@ def test_a_question_approves_itself_only_for_low_risk() -> None:
         approval = judged(snapshot(text.replace("RISK", word))).approval
         assert approval is not None
         assert approval.on_timeout is expected
+
+
+def test_no_tier_approves_a_changed_tool_by_itself() -> None:
+    one = snapshot("rules: [{match: {tools: x}, decision: allow}]\nclassify: [{tools: x, risk: low}]")
+    approval = judged(one, name="s/x", drifted=True).approval
+    assert approval is not None
+    assert approval.on_timeout is OnTimeout.DENY
+
+
+def test_what_people_may_veto_waits_for_the_longest_window_any_policy_wants() -> None:
+    one = snapshot(
+        "rules: [{id: a, decision: on_the_loop, veto_window_sec: 30, approval: {team: ops}}]\n"
+        "classify: [{tools: x, risk: low}]",
+        "rules: [{id: b, decision: allow_unless_vetoed, veto_window_sec: 60}]",
+        "rules: [{id: c, decision: out_of_the_loop}]",
+    )
+    decision = judged(one, name="s/x")
+    assert spoken(decision) == ("allow_unless_vetoed", ("p1.yaml#a", "p2.yaml#b"))
+    assert (decision.veto_window_sec, decision.waits_for_people) == (60, True)
+    assert decision.approval is not None
+    assert (decision.approval.teams, decision.approval.on_timeout) == (("ops",), OnTimeout.APPROVE)
+
+
+def test_without_a_window_it_goes_at_once_and_nobody_is_asked() -> None:
+    one = snapshot("rules: [{id: a, decision: on_the_loop}]\nclassify: [{tools: x, risk: low}]")
+    decision = judged(one, name="s/x")
+    assert (decision.veto_window_sec, decision.approval, decision.waits_for_people) == (0, None, False)
 
 
 def test_a_decision_carries_labels_facts_and_the_whole_trace() -> None:

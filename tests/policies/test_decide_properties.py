@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from policies.decide import decide
-from policies.model import Agent, Effect, ToolCall
+from policies.model import Agent, Decision, Effect, ToolCall
 from policies.schema import load_snapshot
 from policies.snapshot import PolicySnapshot
 from tests.policies.builders import NOON, call
-from tests.policies.reference_decide import reference_decide
+from tests.policies.reference_decide import ASKING, reference_decide, reference_terms, said_by
 
 SERVERS, TOOLS, AGENTS = ("a", "b"), ("read", "write", "x.read", "deep/read"), ("bot", "other")
 PATTERNS = (
@@ -55,12 +55,19 @@ match_parts: dict[str, st.SearchStrategy[Any]] = {
     "servers": some((*SERVERS, "*"), 1),
     "risk": some(("low", "medium", "high")),
     "reversible": st.booleans(),
+    "oversight": some(("in_the_loop", "on_the_loop", "out_of_the_loop")),
     "agents": some(AGENTS, 1),
     **{f"{name}_{side}": st.sampled_from(NUMBERS) for name in FACTS for side in ("above", "below")},
 }
 
 
-DECISIONS = ("allow", "allow", "allow", "deny", "require_approval")  # most rules allow: that is where errors cost most
+# Most rules allow: that is where errors cost most.
+DECISIONS = (
+    *("allow", "allow", "out_of_the_loop"),
+    *("deny", "require_approval", "in_the_loop", "allow_unless_vetoed", "on_the_loop"),
+)
+timeouts = st.sampled_from([{}, {"on_timeout": "deny"}, {"on_timeout": "escalate"}, {"on_timeout": "approve"}])
+leaving = st.sampled_from([{}, {"on_disconnect": "wait"}, {"on_disconnect": "execute"}])
 
 
 @st.composite
@@ -72,9 +79,22 @@ def rules(draw: st.DrawFn, decisions: tuple[str, ...] = DECISIONS) -> dict[str, 
         rule["match"] = {key: draw(match_parts[key]) for key in keys}
     if draw(st.integers(0, 2)) == 0:
         rule["condition"] = draw(conditions)
-    if rule["decision"] != "allow" and draw(st.booleans()):
+    said = said_by(rule)
+    if said in ASKING and draw(st.booleans()):
         rule["when_missing"] = "skip"
+    if said == "allow_unless_vetoed" and draw(st.booleans()):
+        rule["veto_window_sec"] = draw(st.sampled_from([0, 5, 60]))
+    if (said == "require_approval" or rule.get("veto_window_sec")) and draw(st.booleans()):
+        terms = draw(timeouts) | draw(leaving)
+        if terms != {"on_timeout": "approve", "on_disconnect": "execute"} and not _shows_more_than_low(rule, terms):
+            rule["approval"] = terms
     return rule
+
+
+def _shows_more_than_low(rule: dict[str, Any], terms: dict[str, str]) -> bool:
+    """What does not load: approving in silence in a rule that speaks of tiers, or of a tool named in full."""
+    match = rule.get("match", {})
+    return terms.get("on_timeout") == "approve" and bool({"risk", "tools"} & set(match))
 
 
 @st.composite
@@ -88,6 +108,8 @@ def entries(draw: st.DrawFn) -> dict[str, Any]:
         entry["risk"] = draw(st.sampled_from(["low", "medium", "high"]))
     if draw(st.booleans()):
         entry["reversible"] = draw(st.booleans())
+    if draw(st.booleans()):
+        entry["oversight"] = draw(st.sampled_from(["in_the_loop", "on_the_loop", "out_of_the_loop"]))
     return entry
 
 
@@ -130,6 +152,11 @@ def loaded(files: list[dict[str, Any]]) -> PolicySnapshot:
     return load_snapshot({f"{file['name']}.yaml": json.dumps(file) for file in files})
 
 
+def terms_of(decision: Decision) -> tuple[int | None, str | None]:
+    on_timeout = decision.approval.on_timeout if decision.approval is not None else None
+    return decision.veto_window_sec, on_timeout.value if on_timeout is not None else None
+
+
 def judged(files: list[dict[str, Any]], one: ToolCall) -> tuple[str, tuple[str, ...]]:
     decision = decide(one, loaded(files), at=NOON)
     return decision.effect.value, decision.determining
@@ -139,7 +166,9 @@ def judged(files: list[dict[str, Any]], one: ToolCall) -> tuple[str, tuple[str, 
 @settings(max_examples=250)
 @example([{"name": "base", "facts": FACTS}], call("a/read"))
 def test_it_agrees_with_the_naive_decision_point(files: list[dict[str, Any]], one: ToolCall) -> None:
-    assert judged(files, one) == reference_decide(files, one)
+    decision = decide(one, loaded(files), at=NOON)
+    assert (decision.effect.value, decision.determining) == reference_decide(files, one)
+    assert terms_of(decision) == reference_terms(files, one)
 
 
 def test_the_cases_are_about_every_way_a_decision_comes_about() -> None:
@@ -163,6 +192,7 @@ def test_the_cases_are_about_every_way_a_decision_comes_about() -> None:
     assert seen["allow by rule"] > 5, seen
     assert seen["require_approval by rule"] > 20, seen
     assert seen["deny by rule"] > 20, seen
+    assert seen["allow_unless_vetoed by rule"] > 3, seen
     assert seen["deny by silence"] < 200, seen
     for way in ("allow by default", "several voices", "doubt that matched", "doubt that did not", "unbound", "skipped"):
         assert seen[way] > 5, (way, seen)
@@ -179,6 +209,7 @@ def test_it_agrees_with_the_naive_decision_point_in_tens_of_thousands_of_cases(
     for one in many:
         decision = decide(one, one_snapshot, at=NOON)
         assert (decision.effect.value, decision.determining) == reference_decide(files, one)
+        assert terms_of(decision) == reference_terms(files, one)
 
 
 @given(policies(), calls, rules(decisions=("deny", "require_approval")))

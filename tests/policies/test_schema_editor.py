@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 from policies import criteria
 from policies.criteria.hours import DAYS, SPAN_KEYS
 from policies.facts import FactType, Take
-from policies.model import Direction, OnTimeout, Risk
+from policies.model import Direction, OnTimeout, Oversight, Risk
 from policies.packs import vocabulary
 from policies.schema import TOP_KEYS
 from policies.schema_approval import (
@@ -25,6 +25,7 @@ from policies.schema_approval import (
 )
 from policies.schema_facts import CLASSIFY_KEYS, FACT_KEYS, FACTS_MAX
 from policies.schema_output import DETECT_ACTIONS, FIELD_ACTIONS, FIELD_KEYS, KEEP_LAST_MAX, OUTPUT_KEYS, SAME_KEYS
+from policies.schema_oversight import VETO_WINDOW_SEC_MAX
 from policies.schema_rules import ACTIONS, DECISIONS, DEFAULTS, RULE_KEYS, WHEN_MISSING
 from policies.yaml_source import load_positioned
 from tests.policies.test_decide_cases import TABLES
@@ -76,6 +77,7 @@ def test_its_keys_are_the_language_s_keys_and_each_is_described(part: dict[str, 
         (PARTS["fact"]["properties"]["type"]["enum"], FactType),
         (PARTS["fact"]["properties"]["take"]["enum"], Take),
         (PARTS["tier"]["enum"], Risk),
+        (PARTS["model"]["enum"], Oversight),
         (PARTS["match"]["properties"]["direction"]["enum"], Direction),
         (PARTS["span"]["properties"]["days"]["items"]["enum"], DAYS),
         (PARTS["field"]["properties"]["do"]["enum"], FIELD_ACTIONS),
@@ -92,6 +94,7 @@ def test_its_limits_are_the_language_s_limits() -> None:
     assert approval["grant_expires_sec"]["maximum"] == GRANT_EXPIRES_SEC_MAX
     assert approval["undo_sec"]["maximum"] == UNDO_SEC_MAX
     assert approval["quorum"]["maximum"] == QUORUM_MAX
+    assert PARTS["rule"]["properties"]["veto_window_sec"]["maximum"] == VETO_WINDOW_SEC_MAX
     assert PARTS["field"]["properties"]["keep_last"]["maximum"] == KEEP_LAST_MAX
     assert SCHEMA["properties"]["facts"]["maxProperties"] == FACTS_MAX
 
@@ -109,6 +112,7 @@ def test_every_file_that_loads_fits(text: str) -> None:
     "document",
     [
         {"rules": [{"match": {"amount_above": 5, "env": ["prod"], "dry": True}, "decision": "deny"}]},
+        {"rules": [{"match": {"oversight": "on_the_loop"}, "decision": "on_the_loop", "veto_window_sec": 60}]},
         {"rules": [{"match": {"hours": {"from": "22:00", "to": "24:00"}}, "decision": "deny"}]},
         {"output": [{"detect": {"*": "mask", "US_SSN": "redact"}, "same": {"path": "$..t", "as": "$.args.t"}}]},
         {"facts": {"x": {"path": "$.input_responses.a", "take": "value"}, "y": {}}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from policies.model import Approval, Effect, OnTimeout
+from policies.schema_rules import DECISIONS
 from policies.snapshot import Rule
 from tests.policies.builders import errors_of, snapshot
 
@@ -61,10 +62,10 @@ def test_a_rule_may_be_about_everything() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("{id: a}", "p1.yaml:1:9: a rule without 'decision' (one of allow, deny, require_approval)"),
+        ("{id: a}", f"p1.yaml:1:9: a rule without 'decision' (one of {', '.join(DECISIONS)})"),
         ("deny", "p1.yaml:1:9: a rule must be a map of keys, not text"),
         ("{decision: DENY}", "p1.yaml:1:20: decision cannot be 'DENY' (did you mean 'deny'?)"),
-        ("{decision: true}", "decision must be one of allow, deny, require_approval, not true"),
+        ("{decision: true}", f"decision must be one of {', '.join(DECISIONS)}, not true"),
         ("{decison: deny}", "unknown key 'decison' in a rule (did you mean 'decision'?)"),
         ("{id: '7', decision: deny}", "p1.yaml:1:14: '7' cannot be an id"),
         ("{id: default, decision: deny}", "'default' cannot be an id"),

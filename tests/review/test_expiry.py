@@ -73,6 +73,16 @@ async def test_on_a_low_tier_the_policy_itself_may_approve(world: World) -> None
     assert review.grant_expires_at == NOW + 660
     (entry,) = world.records.entries
     assert (entry.actor, entry.body["binding"]) == (review.settled_by, review.binding)
+    assert (entry.body["snapshot"], entry.body["risk"]) == ("v1:aaaa", "low")
+
+
+async def test_silence_does_not_approve_what_a_person_took_back(world: World) -> None:
+    approval = Approval(timeout_sec=60, on_timeout=OnTimeout.APPROVE)
+    world.park(refund(decision=_tier(Risk.LOW)), approval)
+    await world.inbox.approve("r-1", person("anna"), world.seen())
+    await world.inbox.undo("r-1", person("anna"), world.seen())
+    await world.inbox.expire_due(NOW + 60)
+    assert (world.review.state, world.call.state) == (ReviewState.EXPIRED, CallState.CLOSED)
 
 
 @pytest.mark.parametrize("risk", [Risk.MEDIUM, Risk.HIGH, None])
