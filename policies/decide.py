@@ -94,6 +94,7 @@ def decide(
         errors=tuple(f"{step.policy}#{step.rule}: {step.error}" for step in trace if step.error),
         veto_window_sec=window,
         review_after=effect is not Effect.DENY and any(voice.review_after for voice in voices),
+        gate_facts=gate_facts,
     )
 
 

@@ -201,6 +201,7 @@ class Decision:
     errors: tuple[str, ...] = ()
     veto_window_sec: int | None = None
     review_after: bool = False
+    gate_facts: Mapping[str, Json] = field(default_factory=dict)  # all that the gate gave, read by a rule or not
 
     @property
     def goes_at_once(self) -> bool:

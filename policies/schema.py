@@ -17,6 +17,7 @@ from policies.classify import ClassifyEntry
 from policies.errors import PolicyError, PolicyErrors
 from policies.fact_types import types_used
 from policies.facts import Fact, FactType
+from policies.gate_facts import GATE_FACTS
 from policies.not_yet import TOP_LATER
 from policies.packs import VOCABULARY, vocabulary
 from policies.reading import Node, Source
@@ -27,13 +28,10 @@ from policies.schema_rules import read_policy
 from policies.snapshot import OutputRule, Policy, PolicySnapshot
 from policies.yaml_source import load_positioned
 
-__all__ = ["FILES_MAX", "GATE_FACTS", "TOP_KEYS", "PolicyError", "PolicyErrors", "load_snapshot"]
+__all__ = ["FILES_MAX", "TOP_KEYS", "PolicyError", "PolicyErrors", "load_snapshot"]
 
 TOP_KEYS = ("version", "name", "default", "facts", "classify", "rules", "output")
 FILES_MAX = 500
-
-# Facts the gate makes and gives to `decide`. Each comes with its enforcement; see not_yet.py for those that will.
-GATE_FACTS: Mapping[str, FactType] = {}
 
 RESERVED = "interlock/"
 

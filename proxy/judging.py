@@ -15,10 +15,13 @@ from functools import partial
 from typing import Protocol
 
 from policies import arguments
-from policies.decide import decide
-from policies.model import Agent, Decision, Direction, JsonObject, OutputRules, ToolCall, ToolDefinition
+from policies.decide import NO_FACTS, decide
+from policies.gate_facts import judged_again
+from policies.model import Agent, Decision, Direction, Json, JsonObject, OutputRules, ToolCall, ToolDefinition
 from policies.output import rules_for
 from policies.snapshot import PolicySnapshot
+from proxy.facts import FactSource, GateFacts
+from review import decisions
 from review.model import CallRecord
 
 
@@ -40,6 +43,7 @@ class Judging:
         validates: Mapping[str, bool],
         groups: Mapping[str, tuple[str, ...]],
         ambiguous: Callable[[], frozenset[str]] = frozenset,
+        gate_facts: FactSource | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._definitions = definitions
@@ -47,24 +51,37 @@ class Judging:
         self._validates = validates
         self._groups = groups
         self._ambiguous = ambiguous
+        self._gate_facts = gate_facts or GateFacts()
 
     def judge(self, call: ToolCall) -> Decision:
         """Pure but for the clock; errors in judging are read strictly inside (P10)."""
         return self.prepared(call)()
 
-    def prepared(self, call: ToolCall) -> Callable[[], Decision]:
-        """Judging this call as things are now; what is left is pure and may be done in another thread."""
+    def prepared(self, call: ToolCall, kept: CallRecord | None = None) -> Callable[[], Decision]:
+        """Judging this call as things are now; what is left is pure and may be done in another thread.
+
+        With `kept`, the call as it was recorded, it is judged again: with the facts as they were then (SEMANTICS §2.3).
+        """
+        facts = self._gate_facts(call)
+        return self._prepared(call, facts if kept is None else judged_again(decisions.gate_facts(kept.decision), facts))
+
+    def _prepared(self, call: ToolCall, facts: Mapping[str, Json]) -> Callable[[], Decision]:
         return partial(
             decide,
             call,
             self._snapshot(),
+            facts or NO_FACTS,
             at=self._at(),
             validate_arguments=self._validates.get(call.server, True),
             ambiguous_rules=self._ambiguous(),
         )
 
-    def output_rules(self, call: ToolCall) -> OutputRules:
-        return rules_for(call, self._snapshot(), at=self._at())
+    def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
+        """The rules for what comes back; with `kept`, by the facts that the call was judged with."""
+        facts = self._gate_facts(call)
+        if kept is not None:
+            facts = judged_again(decisions.gate_facts(kept.decision), facts)
+        return rules_for(call, self._snapshot(), facts, at=self._at())
 
     async def call_now(self, record: CallRecord) -> ToolCall:
         """The call in the form that would be sent, with the tool's definition as it is now.
@@ -98,7 +115,8 @@ class Judging:
                 arguments.check(arguments_now, now.definition.input_schema)
             except arguments.ArgumentsInvalid as problem:
                 raise ValueError(str(problem)) from problem
-        return self.judge(now)
+        facts = judged_again(decisions.gate_facts(call.decision), self._gate_facts(now), is_edit=True)
+        return self._prepared(now, facts)()
 
     def _at(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), tz=UTC)

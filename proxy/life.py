@@ -190,7 +190,7 @@ class Life:
 
     async def _inspect(self, command: Inspect) -> Event:
         runner = self._runner
-        rules = runner.output_rules(command.call)
+        rules = runner.output_rules(command.call, self.gate.record)
         definition = command.call.definition
         began = _now()
         failpoint("inspection.begun")
@@ -245,7 +245,7 @@ class Life:
         if review.state is not ReviewState.SPENDABLE or runner.stopped.over(record.agent, record.server) is not None:
             return ReviewChanged(record, review, runner.clock())
         call_now = await runner.judging.call_now(record)
-        decision = await runner.judged(call_now)
+        decision = await runner.judged(call_now, record)
         failpoint("grant.judged")
         if self.exchange.left.is_set() and self.gate.stage is Stage.HELD:
             return AgentLeft(runner.clock())

@@ -23,7 +23,7 @@ from review.ports import Redacted
 class Judges(Protocol):
     """What `proxy/judging.py` knows of a call's output."""
 
-    def output_rules(self, call: ToolCall) -> OutputRules: ...
+    def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules: ...
     async def call_now(self, record: CallRecord) -> ToolCall: ...
 
 
@@ -45,7 +45,7 @@ class Redacting:
         definition = now.definition
         inspection = await self._inspectors.inspect(
             call.outcome,
-            rules=redacting(self._judging.output_rules(now), let_through),
+            rules=redacting(self._judging.output_rules(now, call), let_through),
             surface=Surface.ERROR if "error" in call.outcome else Surface.RESULT,
             output_schema=definition.output_schema if definition is not None else None,
         )

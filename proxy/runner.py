@@ -57,8 +57,8 @@ class Judges(Protocol):
     """Judging, as `proxy/judging.py` does it."""
 
     def judge(self, call: ToolCall) -> Decision: ...
-    def prepared(self, call: ToolCall) -> Callable[[], Decision]: ...
-    def output_rules(self, call: ToolCall) -> OutputRules: ...
+    def prepared(self, call: ToolCall, kept: CallRecord | None = None) -> Callable[[], Decision]: ...
+    def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules: ...
     async def call_now(self, record: CallRecord) -> ToolCall: ...
 
 
@@ -124,8 +124,8 @@ class Runner:
         await self.records.apply(Change(entries=(entry,)))
         return decision
 
-    def output_rules(self, call: ToolCall) -> OutputRules:
-        return self.judging.output_rules(call)
+    def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
+        return self.judging.output_rules(call, kept)
 
     def note(self, *, agent: str, server: str, method: str, direction: Direction, outcome: str) -> None:
         """Record noted traffic, unawaited. Raises: StoreDown (then the door refuses: no record, no call)."""
@@ -274,11 +274,10 @@ class Runner:
         judge = self.judging.prepared(call)
         return await away(lambda: (self._repeat_key_of(call), judge()))
 
-    async def judged(self, call: ToolCall) -> Decision:
-        """The decision on this call, a heavy one's worked out where it holds up nobody."""
-        if not is_heavy((call.arguments, call.input_responses)):
-            return self.judging.judge(call)
-        return await away(self.judging.prepared(call))
+    async def judged(self, call: ToolCall, kept: CallRecord | None = None) -> Decision:
+        """The decision on this call, or on a kept one once more; a heavy one's worked out where it holds up nobody."""
+        judge = self.judging.prepared(call, kept)
+        return await away(judge) if is_heavy((call.arguments, call.input_responses)) else judge()
 
     async def _ask(self, life: Life, received: CallReceived) -> Answer:
         """Its place among the open questions is taken before anything is awaited, and is its own once it is written."""

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from policies.model import Decision, JsonObject, Risk, TraceStep
+from policies.model import Decision, Json, JsonObject, Risk, TraceStep
 
 _TIERS: Mapping[str | None, int] = {Risk.LOW.value: 0, Risk.MEDIUM.value: 1, Risk.HIGH.value: 2, None: 3}
 
 
 def to_json(decision: Decision, *, is_whole: bool = True) -> JsonObject:
-    """The decision, ready for CallRecord.decision. Not whole: without facts and trace, where nobody is asked."""
+    """The decision, ready for CallRecord.decision. Not whole: without trace and facts read, where nobody is asked.
+
+    What the gate gave is always kept: the call may be judged again, and what is said of it later must be explained.
+    """
     labels = decision.classification
-    kept = {
+    kept: JsonObject = {
         "effect": decision.effect.value,
         "reason": decision.reason,
         "rules": list(decision.determining),
@@ -30,6 +33,8 @@ def to_json(decision: Decision, *, is_whole: bool = True) -> JsonObject:
         "classified": labels.is_classified,
         "agent_message": decision.agent_message,
     }
+    if decision.gate_facts:
+        kept["gate_facts"] = dict(decision.gate_facts)
     if not is_whole:
         return kept  # the rules and the snapshot say why
     return {
@@ -67,6 +72,12 @@ def tier_rose(before: JsonObject, after: JsonObject) -> bool:
 def is_reversible(decision: JsonObject) -> bool | None:
     stated = decision.get("reversible")
     return stated if isinstance(stated, bool) else None
+
+
+def gate_facts(decision: JsonObject) -> Mapping[str, Json]:
+    """The facts the gate gave when the call was proposed, or last edited."""
+    kept: Mapping[str, Json] = decision.get("gate_facts") or {}
+    return kept
 
 
 def determining(decision: JsonObject) -> tuple[str, ...]:

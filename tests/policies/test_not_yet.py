@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from policies import criteria
+from policies.gate_facts import GATE_FACTS
 from policies.not_yet import (
     APPROVAL_LATER,
     DECISION_LATER,
@@ -13,7 +14,7 @@ from policies.not_yet import (
     RULE_LATER,
     TOP_LATER,
 )
-from policies.schema import GATE_FACTS, TOP_KEYS
+from policies.schema import TOP_KEYS
 from policies.schema_approval import APPROVAL_KEYS
 from policies.schema_rules import DECISIONS, RULE_KEYS
 from tests.policies.builders import errors_of

@@ -10,7 +10,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -121,7 +121,10 @@ class Policy:
             return ask("refunds#require-approval-over-100", "refunds#new")
         return allow() if amount <= 100 else ask()
 
-    def output_rules(self, call: ToolCall) -> OutputRules:
+    def prepared(self, call: ToolCall, kept: CallRecord | None = None) -> Callable[[], Decision]:
+        return lambda: self.judge(call)
+
+    def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
         return OutputRules()
 
     async def call_now(self, record: CallRecord) -> ToolCall:

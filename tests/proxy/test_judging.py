@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from policies.facts import FactType
 from policies.model import Effect, OutputRules, ToolDefinition
 from policies.schema import load_snapshot
 from policies.snapshot import PolicySnapshot
 from proxy.events import CallReceived
 from proxy.judging import Judging
+from review import decisions
 from review.model import CallRecord, CallState
 from tests.proxy.builders import T0, ask, refund, rows
 
@@ -46,6 +48,7 @@ def judging(snapshot: PolicySnapshot | None = None, **how: Any) -> Judging:
         clock=lambda: T0,
         validates=how.get("validates", {}),
         groups={"demo": ("support",)},
+        gate_facts=how.get("gate_facts"),
     )
 
 
@@ -87,6 +90,38 @@ async def test_arguments_are_held_to_the_schema_unless_the_server_says_otherwise
     strange = replace(await judging().call_now(kept()), arguments={"amount": "7"})
     assert judging().judge(strange).effect is Effect.DENY
     assert judging(validates={"payments": False}).judge(strange).effect is Effect.REQUIRE_APPROVAL
+
+
+GATED = """
+classify: [{tools: ["payments/*"], topics: [job.refund.process], risk_tags: [financial]}]
+rules:
+  - {id: level, match: {autonomy_level_below: 1}, decision: deny, reason: R}
+  - {id: again, match: {retry_count_above: 2}, decision: require_approval, reason: R}
+  - {id: else, match: {topics: ["*"]}, decision: allow}
+output: [{id: new, match: {retry_count_above: 2}, always: review}]
+"""
+
+
+async def test_a_call_is_judged_again_with_its_facts_as_they_were_but_for_those_that_are_live() -> None:
+    facts: dict[str, Any] = {"retry_count": 3, "autonomy_level": 2}
+    types = {"retry_count": FactType.INTEGER, "autonomy_level": FactType.INTEGER}
+    judge = judging(load_snapshot({"p.yaml": GATED}, gate_facts=types), gate_facts=lambda call: facts)
+    asked = judge.judge(refund())
+    assert asked.determining == ("p.yaml#again",)
+    record = rows().call(CallReceived(refund(), asked, T0), CallState.WAITING)
+    facts["retry_count"] = 0
+    assert judge.judge(refund()).effect is Effect.ALLOW
+    assert judge.prepared(refund(), record)().determining == ("p.yaml#again",)
+    assert (await judge.judge_edit(record, {"amount": 5})).determining == ("p.yaml#again",)
+    assert judge.output_rules(refund(), record).always_review
+    facts["autonomy_level"] = 0
+    assert judge.prepared(refund(), record)().determining == ("p.yaml#level",)
+
+
+def test_what_the_gate_gave_is_kept_of_an_allowed_call_too() -> None:
+    judge = judging(gate_facts=lambda call: {"retry_count": 0})
+    record = rows().call(CallReceived(refund(5), judge.judge(refund(5)), T0), CallState.DISPATCHING)
+    assert decisions.gate_facts(record.decision) == {"retry_count": 0}
 
 
 async def test_output_rules_are_those_of_the_call() -> None:

@@ -21,7 +21,7 @@ class Asked:
         self.answer = answer
         self.asked: dict[str, Any] = {}
 
-    def output_rules(self, call: ToolCall) -> OutputRules:
+    def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
         return OutputRules(detect={"aws_access_key": Do.QUARANTINE}, always_review=True)
 
     async def call_now(self, record: CallRecord) -> ToolCall:

@@ -100,10 +100,10 @@ class FunctionJudging:
     def judge(self, call: ToolCall) -> Decision:
         return self.decide(call)
 
-    def prepared(self, call: ToolCall) -> Callable[[], Decision]:
-        return lambda: self.decide(call)
+    def prepared(self, call: ToolCall, kept: CallRecord | None = None) -> Callable[[], Decision]:
+        return lambda: self.judge(call)
 
-    def output_rules(self, call: ToolCall) -> OutputRules:
+    def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
         return OutputRules()
 
     async def call_now(self, record: CallRecord) -> ToolCall:
