@@ -18,7 +18,7 @@ def ambiguous_rules(snapshot: PolicySnapshot, inventory: Mapping[str, Iterable[s
     """The rules by `policy#rule`, each with what is wrong. `inventory` is the tools' names per server."""
     tools = [(server, tool) for server in sorted(inventory) for tool in inventory[server]]
     found: dict[str, PolicyError] = {}
-    for policy in snapshot.policies:
+    for policy in snapshot.all_policies:
         for rule in policy.rules:
             if rule.effect.is_allowing and (error := _error(rule, tools)) is not None:
                 found[rule.ref] = error

@@ -34,7 +34,7 @@ def check(files: Mapping[str, str]) -> tuple[str, int]:
         snapshot = load_snapshot(policies_of(files))
     except PolicyErrors as bad:
         return _failed(bad), 1
-    lines = [_summary(policy) for policy in snapshot.policies]
+    lines = [_summary(policy) for policy in snapshot.all_policies]
     lines += [f"advice: {line}" for line in _advice(snapshot)]
     wrong = list(failures(cases, snapshot))
     lines += wrong
@@ -61,7 +61,7 @@ def _summary(policy: Policy) -> str:
 
 
 def _advice(snapshot: PolicySnapshot) -> Iterator[str]:
-    for policy in snapshot.policies:
+    for policy in snapshot.all_policies:
         yield from _hidden_rules(policy)
         for rule in policy.rules:
             yield from _unbound_facts(rule, snapshot.facts)

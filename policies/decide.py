@@ -14,6 +14,7 @@ from types import MappingProxyType
 from policies import built_in
 from policies.arguments import ArgumentsInvalid
 from policies.arguments import check as check_arguments
+from policies.autonomy import LEVEL_FACT
 from policies.combine import Voice, merge_approvals, public_message, reasons, strictest, veto_window
 from policies.criteria.base import YES, Truth, View
 from policies.facts import FactReader
@@ -42,6 +43,7 @@ def decide(
     2. The call gets its labels from `classify`. A call no entry covers is unclassified.
     3. Each policy is asked. Its rules are tried in order; the first that matches speaks for the policy. If none does,
        its `default`, if it has one, speaks for a classified call.
+       Where there are autonomy levels, the rules of the agent's level (`autonomy_level`) are one more policy.
     4. A rule matches if all its criteria and its condition hold. If one is false, or about a fact not bound to this
        tool, it does not match. Else, if one cannot be known (a bound fact missing or in doubt, an error), a rule that
        asks or denies matches and one that allows does not. `when_missing: skip` excepts a fact that is merely missing.
@@ -69,7 +71,11 @@ def decide(
     view = View(call, profile.labels, FactReader(call, snapshot.facts, gate_facts), at)
     trace: list[TraceStep] = []
     voices: list[Voice] = []
-    for policy, standings in zip(snapshot.policies, profile.standings, strict=True):
+    hearing = [*zip(snapshot.policies, profile.standings, strict=True)]
+    if snapshot.autonomy is not None:
+        level = snapshot.autonomy.held(gate_facts.get(LEVEL_FACT))
+        hearing.append((snapshot.autonomy.levels[level], profile.levels[level]))
+    for policy, standings in hearing:
         voice = _hear(policy, standings, view, ambiguous_rules, trace)
         if voice is not None:
             voices.append(voice)

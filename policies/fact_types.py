@@ -25,8 +25,11 @@ def types_used(document: Any) -> dict[str, FactType]:
 def _uses(document: Any) -> Iterator[tuple[str, FactType]]:
     if not isinstance(document, Mapping):
         return
-    for section in ("rules", "output"):
-        rules = document.get(section)
+    levels = document.get("autonomy_levels")
+    ladder = (
+        [one.get("rules") for one in levels.values() if isinstance(one, Mapping)] if isinstance(levels, Mapping) else ()
+    )
+    for rules in (document.get("rules"), document.get("output"), *ladder):
         for rule in rules if isinstance(rules, list) else ():
             if isinstance(rule, Mapping):
                 yield from _in_match(rule.get("match"))

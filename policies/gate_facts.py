@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from policies.autonomy import LEVEL_FACT
 from policies.facts import FactType
 from policies.model import Json
 
-GATE_FACTS: Mapping[str, FactType] = {}
+GATE_FACTS: Mapping[str, FactType] = {LEVEL_FACT: FactType.INTEGER}
 
-LIVE: frozenset[str] = frozenset({"autonomy_level"})
+LIVE: frozenset[str] = frozenset({LEVEL_FACT})
 OF_ARGUMENTS: frozenset[str] = frozenset()
 
 

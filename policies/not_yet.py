@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TOP_LATER: Mapping[str, str] = {
-    "autonomy_levels": "graduated autonomy",
-    "promotion_criteria": "graduated autonomy",
-    "demotion_triggers": "graduated autonomy",
     "audit": "sampled audit",
     "trigger": "workflows",
     "steps": "workflows",
@@ -46,7 +43,6 @@ FACTS_LATER: Mapping[str, str] = {
     "anomaly_known": "a fact the gate makes",
     "first_time_action": "a fact the gate makes",
     "args_findings": "a fact the gate makes",
-    "autonomy_level": "graduated autonomy",
     "confidence": "what an agent says about itself",
     "reasoning": "what an agent says about itself",
 }

@@ -5,7 +5,8 @@ Rules of this module (SEMANTICS §1.1):
   and `facts` and `classify` hold for all of it.
 * A snapshot that could not be enforced does not exist: unknown keys, keys of a later release, and an empty set are
   mistakes (P1). A file that says nothing is one too: an emptied file must not mean fewer rules.
-* `schema_rules.py`, `schema_approval.py`, `schema_facts.py`, `schema_output.py` and `criteria/` read the parts.
+* `schema_rules.py`, `schema_approval.py`, `schema_autonomy.py`, `schema_facts.py`, `schema_output.py` and `criteria/`
+  read the parts.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from policies.autonomy import Autonomy
 from policies.classify import ClassifyEntry
 from policies.errors import PolicyError, PolicyErrors
 from policies.fact_types import types_used
@@ -21,6 +23,7 @@ from policies.gate_facts import GATE_FACTS
 from policies.not_yet import TOP_LATER
 from policies.packs import VOCABULARY, vocabulary
 from policies.reading import Node, Source
+from policies.schema_autonomy import AUTONOMY_KEYS, read_autonomy
 from policies.schema_facts import Definition, finished, merge, read_classify, read_facts
 from policies.schema_output import read_output
 from policies.schema_oversight import approving_in_silence
@@ -30,7 +33,7 @@ from policies.yaml_source import load_positioned
 
 __all__ = ["FILES_MAX", "TOP_KEYS", "PolicyError", "PolicyErrors", "load_snapshot"]
 
-TOP_KEYS = ("version", "name", "default", "facts", "classify", "rules", "output")
+TOP_KEYS = ("version", "name", "default", "facts", "classify", "rules", "output", *AUTONOMY_KEYS)
 FILES_MAX = 500
 
 RESERVED = "interlock/"
@@ -64,18 +67,22 @@ def load_snapshot(
     classify: list[ClassifyEntry] = []
     policies: dict[str, Policy] = {}
     output: list[OutputRule] = []
+    ladders: dict[str, Autonomy] = {}
     for name in sorted(set(documents) - {VOCABULARY}):
         children = documents[name]
         policy_name = _policy_name(children, name, policies)
         if "classify" in children:
             classify.extend(read_classify(children["classify"]))
         policies[policy_name] = read_policy(children, policy_name, name, facts)
+        _read_ladder(children, policy_name, name, facts, ladders)
         if "output" in children:
             output.extend(read_output(children["output"], policy_name, facts, detector_kinds))
-    mistakes.extend(approving_in_silence(policies.values(), classify))
+    autonomy = next(iter(ladders.values()), None)
+    levels = autonomy.levels if autonomy is not None else ()
+    mistakes.extend(approving_in_silence([*policies.values(), *levels], classify))
     if mistakes:
         raise PolicyErrors(mistakes)
-    return PolicySnapshot(dict(files), tuple(policies.values()), facts, tuple(classify), tuple(output))
+    return PolicySnapshot(dict(files), tuple(policies.values()), facts, tuple(classify), tuple(output), autonomy)
 
 
 def _documents(files: Mapping[str, str], mistakes: list[PolicyError]) -> dict[str, dict[str, Node]]:
@@ -119,6 +126,21 @@ def _facts(
         used = {**types_used(sections), **used}
     facts = {name: finished(one, used.get(name)) for name, one in merge(definitions, gate_facts).items()}
     return facts | {name: Fact(name, declared, by_gate=True) for name, declared in gate_facts.items()}
+
+
+def _read_ladder(
+    children: Mapping[str, Node], policy: str, file: str, facts: dict[str, Fact], ladders: dict[str, Autonomy]
+) -> None:
+    """The file's autonomy levels, if it has any: the only ones of the set."""
+    ladder = read_autonomy(children, policy, file, facts)
+    if ladder is None:
+        return
+    if ladders:
+        children["autonomy_levels"].mistake(
+            "autonomy levels in a second file", f"they are in {next(iter(ladders))}", at_key=True
+        )
+        return
+    ladders[file] = ladder
 
 
 def _policy_name(children: Mapping[str, Node], file: str, taken: Mapping[str, Policy]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from policies.autonomy import Autonomy
 from policies.classify import ClassifyEntry, classify
 from policies.condition import Condition
 from policies.criteria import Match
@@ -106,12 +107,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is known of one tool: its labels and how each rule stands to it, per policy; each output rule as it
-    tightens and as it allows."""
+    """What is known of one tool: its labels and how each rule stands to it, per policy and per autonomy level; each
+    output rule as it tightens and as it allows."""
 
     labels: Classification
     standings: tuple[tuple[Standing, ...], ...]
     output: tuple[tuple[Standing, Standing], ...] = ()
+    levels: tuple[tuple[Standing, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class PolicySnapshot:
     facts: Mapping[str, Fact] = field(default_factory=dict)
     classify: tuple[ClassifyEntry, ...] = ()
     output: tuple[OutputRule, ...] = ()
+    autonomy: Autonomy | None = None
     digest: str = ""
 
     def __post_init__(self) -> None:
@@ -132,6 +135,11 @@ class PolicySnapshot:
     @property
     def id(self) -> str:
         return f"v1:{self.digest[:12]}"
+
+    @property
+    def all_policies(self) -> tuple[Policy, ...]:
+        """The policies, and the levels, of which each agent has one."""
+        return self.policies if self.autonomy is None else (*self.policies, *self.autonomy.levels)
 
     def profile(self, server: str, tool: str, method: str, direction: Direction) -> Profile:
         """The tool's labels and the rules that can be about it."""
@@ -147,6 +155,10 @@ class PolicySnapshot:
             tuple(
                 (standing(rule.strict, Effect.DENY, target), standing(rule.lenient, Effect.ALLOW, target))
                 for rule in self.output
+            ),
+            tuple(
+                tuple(_standing_of(rule, target) for rule in level.rules)
+                for level in (self.autonomy.levels if self.autonomy is not None else ())
             ),
         )
 

@@ -94,7 +94,7 @@ def freed(snapshot: PolicySnapshot | None) -> tuple[Freed, ...]:
     """What goes by itself now."""
     if snapshot is None:
         return ()
-    rules = (rule for policy in snapshot.policies for rule in policy.rules if rule.effect.is_allowing)
+    rules = (rule for policy in snapshot.all_policies for rule in policy.rules if rule.effect.is_allowing)
     return tuple(Freed(rule.ref, rule.reason) for rule in rules)
 
 

@@ -40,6 +40,11 @@ def _approval(**keys: object) -> bool:
     return _policy(f"rules: [{{match: {{tools: ['s/t']}}, decision: require_approval, approval: {{{inside}}}}}]")
 
 
+def _ladder(more: str = "", *, levels: int = 1, name: str = "a") -> bool:
+    each = ", ".join(f"level_{n}: {{name: {name}, rules: [{{decision: deny}}]}}" for n in range(levels))
+    return _policy(f"autonomy_levels: {{{each}}}\n{more}")
+
+
 def _mask(keep_last: int) -> bool:
     return _policy(
         f"{RULE}\noutput: [{{match: {{tools: ['s/t']}}, fields: [{{path: $.a, do: mask, keep_last: {keep_last}}}]}}]"
@@ -124,6 +129,10 @@ ROWS = (
         P + "schema_rules.AGENT_MESSAGE_CHARS_MAX",
         lambda n: _policy(f"rules: [{{decision: deny, agent_message: {'x' * n}}}]"),
     ),
+    Row(P + "schema_autonomy.LEVELS_MAX", lambda n: _ladder(levels=n)),
+    Row(P + "schema_autonomy.LEVEL_NAME_CHARS_MAX", lambda n: _ladder(name="n" * n)),
+    Row(P + "autonomy.SUCCESSES_MAX", lambda n: _ladder(f"promotion_criteria: {{min_successful_actions: {n}}}")),
+    Row(P + "autonomy.PERIOD_DAYS_MAX", lambda n: _ladder(f"promotion_criteria: {{review_period_days: {n}}}")),
     Row(P + "schema_approval.TEAMS_MAX", lambda n: _approval(teams=f"[{', '.join(f't{i}' for i in range(n))}]")),
     Row(P + "schema_approval.QUORUM_MAX", lambda n: _approval(team="x", quorum=n)),
     Row(

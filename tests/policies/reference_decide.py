@@ -2,7 +2,7 @@
 
 It knows what the property tests generate: literal and glob patterns, topics, risk tags (also `{all: […]}`), servers,
 risk, reversible, oversight, agents, facts with `tools`, comparisons of one fact with a number, and conditions of one or
-two such comparisons joined by AND or OR, the whole perhaps negated.
+two such comparisons joined by AND or OR, the whole perhaps negated; and autonomy levels, with the level as criterion.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ def stated(files: list[dict[str, Any]], call: ToolCall, key: str) -> list[Any]:
     return [e[key] for e in entries if key in e]
 
 
-def fact(files: list[dict[str, Any]], name: str, call: ToolCall) -> Any:
+def fact(files: list[dict[str, Any]], name: str, call: ToolCall, level: Any = None) -> Any:
     """A number, or "unbound", or "missing", or "doubt"."""
+    if name == "autonomy_level":
+        return level if type(level) is int else "doubt"
     definition = next(f["facts"][name] for f in files if name in f.get("facts", {}))
     if not any(about_tool(pattern, call) for pattern in definition["tools"]):
         return "unbound"
@@ -81,7 +83,7 @@ def condition(files: list[dict[str, Any]], text: str, call: ToolCall, allowing: 
     return "unbound" if len(known) < len(parts) else not decisive
 
 
-def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall) -> bool:
+def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall, level: Any) -> bool:
     allowing = said_by(rule) not in ASKING
     classified, topics, tags = labels(files, call)
     match, answers = rule.get("match", {}), []
@@ -109,7 +111,7 @@ def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall) -
             answers.append(call.agent.id in wanted)
         else:
             name, sign = key.rsplit("_", 1)
-            answers.append(compare(fact(files, name, call), {"above": ">", "below": "<"}[sign], wanted))
+            answers.append(compare(fact(files, name, call, level), {"above": ">", "below": "<"}[sign], wanted))
     if "condition" in rule:
         answers.append(condition(files, rule["condition"], call, allowing))
     if allowing:
@@ -129,13 +131,23 @@ def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall) -
     return True
 
 
-def voices_of(files: list[dict[str, Any]], call: ToolCall) -> list[tuple[str, str, dict[str, Any]]]:
+def of_level(files: list[dict[str, Any]], level: Any) -> list[dict[str, Any]]:
+    """The rules of the agent's level as a file of their own."""
+    for file in files:
+        if "autonomy_levels" in file:
+            ladder = file["autonomy_levels"]
+            number = min(max(level, 0), len(ladder) - 1) if type(level) is int else 0
+            return [{"name": f"{file['name']}:level_{number}", "rules": ladder[f"level_{number}"]["rules"]}]
+    return []
+
+
+def voices_of(files: list[dict[str, Any]], call: ToolCall, level: Any) -> list[tuple[str, str, dict[str, Any]]]:
     """What each policy says: effect, rule, and the rule itself."""
     classified, _, _ = labels(files, call)
     voices: list[tuple[str, str, dict[str, Any]]] = []
-    for file in files:
+    for file in [*files, *of_level(files, level)]:
         for rule in file.get("rules", []):
-            if matches(files, rule, call):
+            if matches(files, rule, call, level):
                 voices.append((said_by(rule), f"{file['name']}#{rule['id']}", rule))
                 break
         else:
@@ -148,17 +160,17 @@ def voices_of(files: list[dict[str, Any]], call: ToolCall) -> list[tuple[str, st
     return voices
 
 
-def reference_decide(files: list[dict[str, Any]], call: ToolCall) -> tuple[str, tuple[str, ...]]:
+def reference_decide(files: list[dict[str, Any]], call: ToolCall, level: Any = None) -> tuple[str, tuple[str, ...]]:
     """Effect and determining rules."""
-    voices = voices_of(files, call)
+    voices = voices_of(files, call, level)
     effect = max((said for said, _, _ in voices), key=ORDER.index, default="deny")
     return effect, tuple(ref for said, ref, _ in voices if said == effect)
 
 
-def reference_terms(files: list[dict[str, Any]], call: ToolCall) -> tuple[int | None, str | None]:
+def reference_terms(files: list[dict[str, Any]], call: ToolCall, level: Any = None) -> tuple[int | None, str | None]:
     """For how long it can be vetoed, and what no answer means where people are asked or may come to be."""
-    effect, winning = reference_decide(files, call)
-    rules = [rule for _, ref, rule in voices_of(files, call) if ref in winning]
+    effect, winning = reference_decide(files, call, level)
+    rules = [rule for _, ref, rule in voices_of(files, call, level) if ref in winning]
     window = max(rule.get("veto_window_sec", 0) for rule in rules) if effect == "allow_unless_vetoed" else None
     if effect != "require_approval" and not window:
         return window, None

@@ -32,7 +32,6 @@ def test_a_match_holds_its_criteria_by_kind() -> None:
         ("anomaly_score_above: 0.8", "a fact the gate makes"),
         ("retry_count_above: 2", "a fact the gate makes"),
         ("first_time_action: true", "a fact the gate makes"),
-        ("autonomy_level_below: 2", "graduated autonomy"),
         ("sum_amount_above: {value: 1000}", "budgets over a window"),
     ],
 )

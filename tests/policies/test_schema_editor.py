@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from policies import criteria
+from policies.autonomy import PERIOD_DAYS_MAX, SUCCESSES_MAX
 from policies.criteria.hours import DAYS, SPAN_KEYS
 from policies.facts import FactType, Take
 from policies.model import Direction, OnTimeout, Oversight, Risk
@@ -23,12 +24,13 @@ from policies.schema_approval import (
     UNDO_SEC_MAX,
     OnDisconnect,
 )
+from policies.schema_autonomy import LEVEL_KEYS, LEVELS_MAX, PROMOTION_KEYS, RATE_TRIGGER, TRIGGERS
 from policies.schema_facts import CLASSIFY_KEYS, FACT_KEYS, FACTS_MAX
 from policies.schema_output import DETECT_ACTIONS, FIELD_ACTIONS, FIELD_KEYS, KEEP_LAST_MAX, OUTPUT_KEYS, SAME_KEYS
 from policies.schema_oversight import VETO_WINDOW_SEC_MAX
 from policies.schema_rules import ACTIONS, DECISIONS, DEFAULTS, RULE_KEYS, WHEN_MISSING
 from policies.yaml_source import load_positioned
-from tests.policies.test_decide_cases import TABLES
+from tests.policies.test_decide_cases import TABLES, text_of
 
 FILE = Path(__file__).parents[2] / "schemas" / "policy.schema.json"
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
@@ -57,6 +59,8 @@ def test_it_is_a_valid_schema() -> None:
         (PARTS["field"], FIELD_KEYS),
         (PARTS["same"], SAME_KEYS),
         (PARTS["span"], SPAN_KEYS),
+        (PARTS["level"], LEVEL_KEYS),
+        (PARTS["promotion"], PROMOTION_KEYS),
     ],
 )
 def test_its_keys_are_the_language_s_keys_and_each_is_described(part: dict[str, Any], keys: tuple[str, ...]) -> None:
@@ -97,9 +101,19 @@ def test_its_limits_are_the_language_s_limits() -> None:
     assert PARTS["rule"]["properties"]["veto_window_sec"]["maximum"] == VETO_WINDOW_SEC_MAX
     assert PARTS["field"]["properties"]["keep_last"]["maximum"] == KEEP_LAST_MAX
     assert SCHEMA["properties"]["facts"]["maxProperties"] == FACTS_MAX
+    assert SCHEMA["properties"]["autonomy_levels"]["maxProperties"] == LEVELS_MAX
+    assert PARTS["promotion"]["properties"]["min_successful_actions"]["maximum"] == SUCCESSES_MAX
+    assert PARTS["promotion"]["properties"]["review_period_days"]["maximum"] == PERIOD_DAYS_MAX
 
 
-FILES = {f"{name}: {file}": text for name, table in TABLES.items() for file, text in table.get("files", {}).items()}
+def test_its_demotion_triggers_are_the_language_s() -> None:
+    words, rate = SCHEMA["properties"]["demotion_triggers"]["items"]["anyOf"]
+    assert (tuple(words["enum"]), tuple(rate["properties"])) == (TRIGGERS, (RATE_TRIGGER,))
+
+
+FILES = {
+    f"{name}: {file}": text_of(text) for name, table in TABLES.items() for file, text in table.get("files", {}).items()
+}
 
 
 @pytest.mark.parametrize("text", [*FILES.values(), vocabulary()], ids=[*FILES, "vocabulary"])
@@ -117,6 +131,7 @@ def test_every_file_that_loads_fits(text: str) -> None:
         {"output": [{"detect": {"*": "mask", "US_SSN": "redact"}, "same": {"path": "$..t", "as": "$.args.t"}}]},
         {"facts": {"x": {"path": "$.input_responses.a", "take": "value"}, "y": {}}},
         {"default": "allow", "name": "a b"},
+        {"autonomy_levels": {"level_0": {"rules": [{"decision": "deny"}]}}, "demotion_triggers": ["policy_violation"]},
     ],
 )  # fmt: skip
 def test_what_is_right_is_accepted(document: Any) -> None:
@@ -150,6 +165,8 @@ def test_what_is_right_is_accepted(document: Any) -> None:
         {"output": [{"detect": {"X": "drop"}}]},
         {"name": "interlock/x", "default": "allow"},
         {"audit": {}},
+        {"autonomy_levels": {"level_x": {"rules": [{"decision": "deny"}]}}},
+        {"default": "allow", "promotion_criteria": {"max_error_rate": 0.1}},
     ],
 )
 def test_what_is_wrong_is_underlined(document: Any) -> None:
