@@ -25,15 +25,21 @@ def denied(call_id: str, agent_message: str | None) -> Answer:
     return Answer(AnswerKind.DENIED, call_id, text, meta=_meta("deny", call_id, executed=False))
 
 
-def ticket(call_id: str, issued: str, agent_message: str | None) -> Answer:
+def ticket(call_id: str, issued: str, agent_message: str | None, *, is_vetoable: bool = False) -> Answer:
+    waits = (
+        "people may still veto it, and it goes on when they have not"
+        if is_vetoable
+        else "waiting for a person's approval"
+    )
     text = (
-        f"NOT executed: waiting for a person's approval (call {call_id}). To go on, repeat exactly this call later "
+        f"NOT executed: {waits} (call {call_id}). To go on, repeat exactly this call later "
         f"with unchanged arguments, or present the ticket {issued} to the tool interlock_collect. "
         f"Do not ask again sooner than in {RETRY_AFTER_SEC} seconds, and do other work meanwhile."
     )
     if agent_message:
         text += f" {agent_message}"
-    meta = _meta("require_approval", call_id, executed=False) | {"ticket": issued, "retry_after_sec": RETRY_AFTER_SEC}
+    decision = "allow_unless_vetoed" if is_vetoable else "require_approval"
+    meta = _meta(decision, call_id, executed=False) | {"ticket": issued, "retry_after_sec": RETRY_AFTER_SEC}
     return Answer(AnswerKind.TICKET, call_id, text, meta=meta, retry_after_sec=RETRY_AFTER_SEC)
 
 
@@ -47,9 +53,10 @@ def executing(call_id: str, issued: str) -> Answer:
     return Answer(AnswerKind.TICKET, call_id, text, meta=meta, retry_after_sec=RETRY_AFTER_SEC)
 
 
-def rejected(call_id: str) -> Answer:
-    text = f"NOT executed: a person rejected this call (call {call_id}). Do not repeat it; choose another way."
-    return Answer(AnswerKind.REJECTED, call_id, text, meta=_meta("rejected", call_id, executed=False))
+def rejected(call_id: str, state: ReviewState = ReviewState.REJECTED) -> Answer:
+    """A person has said no: rejected, or vetoed."""
+    text = f"NOT executed: a person {state} this call (call {call_id}). Do not repeat it; choose another way."
+    return Answer(AnswerKind.REJECTED, call_id, text, meta=_meta(state.value, call_id, executed=False))
 
 
 def expired(call_id: str, state: str) -> Answer:

@@ -65,6 +65,7 @@ from redaction.detectors.secret_rules import SECRET_KINDS
 from review.console import app as console
 from review.console.settings import ConsoleSettings
 from review.desk import Desk, InboxSettings
+from review.feed import Feed
 from review.identity import Accounts
 from review.inbox import Inbox
 from review.live import EVERYTHING, Pages
@@ -175,6 +176,7 @@ class App:
         self.inspectors = InspectorPool(config.inspection)
         self.parking = Parking(config.parking, clock=self.clock)
         self.metrics = Metrics(config.servers)
+        self.feed = Feed(clock=self.clock)
         self.judging = Judging(
             snapshot=lambda: self.policies.current,
             definitions=self.inventory,
@@ -196,6 +198,7 @@ class App:
             repeat_key_of=repeat_key_of,
             ids=self.ids.call,
             watchers=(self.metrics, CallLog(config.logs.calls, clock=self.clock)),
+            is_watched=self.feed.is_watched,
         )
         self.kill_switch = KillSwitch(
             stopped=self.stopped,
@@ -278,6 +281,7 @@ class App:
             inventory=SeenTools(self.inventory),
             redactor=Redacting(self.judging, self.inspectors),
             switch=self.kill_switch,
+            feed=self.feed,
             settings=_inbox_settings(self.config),
         )
         self.inbox = Inbox(desk)

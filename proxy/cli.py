@@ -345,6 +345,12 @@ def approvals_reject(review: ReviewArgument, reason: ReasonOption, url: UrlOptio
     _as_reviewer("reject", url, review=review, comment=reason)
 
 
+@approvals_cli.command("veto")
+def approvals_veto(review: ReviewArgument, reason: ReasonOption, url: UrlOption = REVIEW_URL) -> None:
+    """Say no, with the reason, to a call that would go by itself."""
+    _as_reviewer("veto", url, review=review, comment=reason)
+
+
 @approvals_cli.command("undo")
 def approvals_undo(review: ReviewArgument, comment: CommentOption = "", url: UrlOption = REVIEW_URL) -> None:
     """Take an approval back before its call is sent."""

@@ -1,9 +1,9 @@
 """The gate: one call's life, sans-io. Events in, commands out; it waits for nothing and knows no clock.
 
 Rules of this module:
-* Rule 1: everything that decides whether bytes may leave for a tool is in this file. The runner only performs. The kill
-  switch, a set in memory, is looked at here each time: no Forward while it covers the call, and no Reply with an
-  outcome. A stop that comes after the Forward is told as `CallStopped`.
+* Rule 1: everything that decides whether bytes may leave for a tool is in this file, and of a grant whose policy has
+  changed in `spending.py`. The runner only performs. The kill switch, a set in memory, is looked at here each time: no
+  Forward while it covers the call, and no Reply with an outcome. A stop after the Forward is told as `CallStopped`.
 * Rule 2: a `Forward` is preceded in its list by the durable `Record` of the decision or of the spent grant (P3, P4).
 * Rule 3: an approval is for exactly this call (P6): at spend the binding is computed anew and the call judged anew.
 * Rule 4: nothing reaches the agent but by `Reply`, and a tool's response only after `ResponseInspected` (P8).
@@ -41,6 +41,7 @@ from proxy.events import (
 from proxy.exchange import Answer
 from proxy.gate_rows import GateRows
 from proxy.repeats import Repeat, repeat_of
+from proxy.spending import why_void
 from redaction.model import Outcome, Surface
 from review.lifecycle import ReviewEvent, states_allowing
 from review.model import CallRecord, CallState, ReviewRecord, ReviewState, Stop
@@ -72,6 +73,9 @@ TURNS: dict[Stage, tuple[type, ...]] = {
 type StopOver = Callable[[str, str], Stop | None]
 """What covers this agent at this server at this moment (`proxy/stopped.py`)."""
 
+type IsWatched = Callable[[ReviewRecord], bool]
+"""Whether somebody who may veto this is watching the live feed (`review/feed.py`)."""
+
 _NEVER_SENT = (CallState.WAITING, CallState.CLOSED)
 _STOPPABLE = states_allowing(ReviewEvent.STOPPED)
 _ACTING = frozenset({"write", "delete"})  # beside one of these `read` does not make a call one that may be repeated
@@ -95,6 +99,7 @@ class Gate:
         reject_holds_sec: float,
         reopen_within_sec: float,
         may_stay: bool = True,
+        is_watched: IsWatched,
     ) -> None:
         self.stage = Stage.NEW
         self.call_id = ""
@@ -102,6 +107,7 @@ class Gate:
         self._stop_over = stop_over
         self._reject_holds_sec = reject_holds_sec
         self._reopen_within_sec = reopen_within_sec
+        self._is_watched = is_watched
         self._may_stay = may_stay  # False where leaving is a cancellation by protocol (2026-07-28)
         self._call: ToolCall | None = None
         self._decision: Decision | None = None
@@ -178,6 +184,11 @@ class Gate:
         self._review = review
         self.stage = Stage.HELD
         why = "an identical call is waiting" if event.twin_waits else event.decision.reason
+        if event.decision.veto_window_sec and event.decision.effect is Effect.ALLOW_UNLESS_VETOED:
+            if self._is_watched(review):
+                review = self._review = self._rows.vetoable(record, review, event.decision.veto_window_sec)
+            else:
+                why = f"nobody who may veto it is watching: {why}"
         return [Record(self._rows.asked(record, review, event, why=why)), self._park(record, review)]
 
     # -- a repeated one ------------------------------------------------------------------------------------------
@@ -213,7 +224,8 @@ class Gate:
                     EntryKind.CALL_REATTACHED, record.id, event.at, actor=f"agent:{record.agent}", got="same_rejection"
                 )
                 self.stage = Stage.DONE
-                return [Record(Change(entries=(entry,), durable=False)), Reply(answers.rejected(record.id))]
+                said = answers.rejected(record.id, review.state if review is not None else ReviewState.REJECTED)
+                return [Record(Change(entries=(entry,), durable=False)), Reply(said)]
             case Repeat.REFUSE:
                 return self._finish(answers.in_doubt(record.id))
             case Repeat.FINDING | Repeat.REOPEN | Repeat.NEW:
@@ -240,15 +252,15 @@ class Gate:
             answer = answers.stopped(record.id, executed=False)
             return [Record(self._rows.stopped(record, review, stop, event.at)), Reply(answer)]
         match review.state:
-            case ReviewState.PARKED | ReviewState.APPROVING | ReviewState.APPROVED:
+            case ReviewState.VETOABLE | ReviewState.PARKED | ReviewState.APPROVING | ReviewState.APPROVED:
                 return [self._park(record, review)]
             case ReviewState.SPENDABLE if event.at >= (review.grant_expires_at or math.inf):
                 # It has lapsed, though nobody has written so yet (we were away, the clock jumped): never spent (P6).
                 return [self._park(record, review)]
             case ReviewState.SPENDABLE:
                 return self._spend(event)
-            case ReviewState.REJECTED:
-                return self._finish(answers.rejected(record.id))
+            case ReviewState.REJECTED | ReviewState.VETOED:
+                return self._finish(answers.rejected(record.id, review.state))
             case ReviewState.STOPPED:
                 return self._finish(answers.stopped(record.id, executed=False))
             case _:
@@ -277,11 +289,9 @@ class Gate:
         same_definition = (call.definition.digest if call.definition is not None else None) == record.definition_digest
         if not same_definition or self._rows.binding(record, review) != review.binding:
             return self._supersede(event, call, decision, why="the call is no longer what was approved")
-        if decision.effect not in (Effect.ALLOW, Effect.ALLOW_UNLESS_VETOED, Effect.REQUIRE_APPROVAL):
-            return self._supersede(event, call, decision, why="policy now demands what nobody approved")
-        new_rules = set(decision.determining) - set(review.answered_rules)
-        if decision.effect is Effect.REQUIRE_APPROVAL and new_rules:
-            return self._supersede(event, call, decision, why="rules ask now that this approval did not answer")
+        void = why_void(record, review, decision)
+        if void is not None:
+            return self._supersede(event, call, decision, why=void)
         self._call = call
         self.stage = Stage.DISPATCHING
         return [
@@ -314,7 +324,7 @@ class Gate:
         answer = (
             answers.executing(record.id, issued)
             if self.stage is Stage.AWAITING
-            else answers.ticket(record.id, issued, message)
+            else answers.ticket(record.id, issued, message, is_vetoable=self._is_vetoable())
         )
         self.stage = Stage.DONE
         return [Record(Change(entries=(entry,), durable=False)), Reply(answer)]
@@ -458,7 +468,12 @@ class Gate:
         )
 
     def _park(self, record: CallRecord, review: ReviewRecord) -> Park:
+        if review.state is ReviewState.VETOABLE:
+            return Park(record.id, review.id, f"Goes on soon, unless a person vetoes it (call {record.id}).")
         return Park(record.id, review.id, f"Waiting for a person's approval (call {record.id}).")
+
+    def _is_vetoable(self) -> bool:
+        return self._review is not None and self._review.state is ReviewState.VETOABLE
 
     def _await_outcome(self, record: CallRecord) -> AwaitOutcome:
         return AwaitOutcome(record.id, "This call is being executed; waiting for its outcome.")

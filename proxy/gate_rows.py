@@ -97,6 +97,11 @@ class GateRows:
         )
         return replace(review, binding=self.binding(record, review))
 
+    def vetoable(self, record: CallRecord, review: ReviewRecord, window_sec: int) -> ReviewRecord:
+        """The same question, to which no answer in time means yes (SEMANTICS §1.10)."""
+        waits = replace(review, state=ReviewState.VETOABLE, expires_at=review.opened_at + window_sec)
+        return replace(waits, binding=self.binding(record, waits))
+
     def release_review(self, record: CallRecord, inspection: Inspection, at: float) -> ReviewRecord:
         review = ReviewRecord(
             id=self._ids.review(),

@@ -46,6 +46,8 @@ BY_CALL_STATE: dict[CallState, Repeat] = {
 }
 
 BY_REVIEW_STATE: dict[ReviewState, Repeat] = {
+    ReviewState.VETOABLE: Repeat.ATTACH,
+    ReviewState.VETOED: Repeat.SAME_REJECTION,  # only for `reject_holds_sec`
     ReviewState.PARKED: Repeat.ATTACH,
     ReviewState.APPROVING: Repeat.ATTACH,
     ReviewState.APPROVED: Repeat.ATTACH,
@@ -58,10 +60,13 @@ BY_REVIEW_STATE: dict[ReviewState, Repeat] = {
     ReviewState.LAPSED: Repeat.REOPEN,
 }
 
-_RELEASE_ONLY = {ReviewState.QUARANTINED, ReviewState.RELEASED, ReviewState.DESTROYED}
+_NOT_BEFORE_IT_GOES = {
+    *(ReviewState.QUARANTINED, ReviewState.RELEASED, ReviewState.DESTROYED),
+    *(ReviewState.UNJUDGED, ReviewState.JUDGED_OK, ReviewState.JUDGED_WRONG, ReviewState.JUDGED_HARMFUL),
+}
 if set(BY_CALL_STATE) != set(CallState) - {CallState.WAITING, CallState.CLOSED}:
     raise AssertionError("proxy.repeats: a call state has no row")
-if set(BY_REVIEW_STATE) != set(ReviewState) - _RELEASE_ONLY:
+if set(BY_REVIEW_STATE) != set(ReviewState) - _NOT_BEFORE_IT_GOES:
     raise AssertionError("proxy.repeats: a review state has no row")
 
 

@@ -21,11 +21,16 @@ from policies.model import JsonObject
 from proxy.config_file import user_config_dir
 from proxy.refused_cli import exit_code
 from proxy.reviewer_client import Refused, ReviewerClient, Unreachable, load_sessions, save_session
-from proxy.reviewer_lines import SPOKEN_LENGTH, doubtful_row, in_line, print_shown, row, undoable_row
+from proxy.reviewer_lines import SPOKEN_LENGTH, doubtful_row, in_line, print_shown, row, undoable_row, vetoable_row
 from review.inert import marked_json
 
 # What `list` says, and the queues it is of.
-_QUEUES: Mapping[str, str] = {"waiting": "waiting", "held": "quarantine", "undoable": "undoable"}
+_QUEUES: Mapping[str, str] = {
+    "vetoable": "vetoable",
+    "waiting": "waiting",
+    "held": "quarantine",
+    "undoable": "undoable",
+}
 
 
 def sessions_file() -> Path:
@@ -70,6 +75,8 @@ def _list(client: ReviewerClient, options: dict[str, Any]) -> int:
     if not any(one.rows for name, one in queues.items() if name != "undoable"):
         print("Nothing waits for people.")
     now = time.time()  # noqa: TID251 - a terminal's own clock, for showing time left
+    for going in queues["vetoable"].rows:
+        print(vetoable_row(going["review"], going["call"], now))
     for waiting in (*queues["waiting"].rows, *queues["held"].rows):
         print(row(waiting["review"], waiting["call"], now))
     for approved in queues["undoable"].rows:
@@ -123,6 +130,12 @@ def _decide(client: ReviewerClient, options: dict[str, Any], act: str, question:
 def _reject(client: ReviewerClient, options: dict[str, Any]) -> int:
     shown = client.show(_whole_id(client, options["review"]))
     return _told(client.act("reject", shown, comment=options["comment"]))
+
+
+def _veto(client: ReviewerClient, options: dict[str, Any]) -> int:
+    """Say no to what would go by itself. Exactly one of this and sending happens; the answer says which."""
+    shown = client.show(_whole_id(client, options["review"]))
+    return _told(client.act("veto", shown, comment=options["comment"]))
 
 
 def _undo(client: ReviewerClient, options: dict[str, Any]) -> int:
@@ -186,6 +199,7 @@ _VERBS: dict[str, Callable[[ReviewerClient, dict[str, Any]], int]] = {
     "show": _show,
     "approve": _approve,
     "reject": _reject,
+    "veto": _veto,
     "undo": _undo,
     "escalate": _escalate,
     "comment": _comment,

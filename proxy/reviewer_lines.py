@@ -27,6 +27,12 @@ def row(review: JsonObject, call: JsonObject, now: float) -> str:
     return f"{spoken(review)}  asks         {begin}  {arguments(call)}  [{in_line(rules)}]  {left}"
 
 
+def vetoable_row(review: JsonObject, call: JsonObject, now: float) -> str:
+    begin = f"{in_line(call['agent'])} → {what(call)}"
+    left_sec = max(0, int(review["expires_at"] - now))
+    return f"{spoken(review)}  on the loop  {begin}  {arguments(call)}  [goes in {left_sec} s unless vetoed]"
+
+
 def undoable_row(review: JsonObject, call: JsonObject) -> str:
     begin = f"{in_line(call['agent'])} → {what(call)}"
     return f"{spoken(review)}  approved     {begin}  {arguments(call)}  [not sent yet]"

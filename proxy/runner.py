@@ -22,7 +22,7 @@ from proxy.config import Parking as ParkingConfig
 from proxy.events import CallReceived, CallRepeated
 from proxy.exchange import Answer, Exchange
 from proxy.failpoints import failpoint
-from proxy.gate import Gate
+from proxy.gate import Gate, IsWatched
 from proxy.gate_rows import GateRows, proposed_of
 from proxy.heavy import away, is_heavy
 from proxy.life import Life
@@ -80,6 +80,7 @@ class Runner:
         repeat_key_of: Callable[[ToolCall], str],
         ids: Callable[[], str],
         watchers: Sequence[Watches] = (),
+        is_watched: IsWatched = lambda _: False,
     ) -> None:
         self.records = records
         self.judging = judging
@@ -94,6 +95,7 @@ class Runner:
         self._repeat_key_of = repeat_key_of
         self._new_call_id = ids
         self._watchers = watchers
+        self._is_watched = is_watched
         self._refusals = PerSecond(REFUSALS_PER_SEC_MAX)
         self.lives = Lives()
         self.questions = OpenQuestions(open_max=config.open_reviews_max, of_agent_max=config.open_reviews_per_agent_max)
@@ -213,6 +215,7 @@ class Runner:
         return Gate(
             self.rows,
             stop_over=self.stopped.over,
+            is_watched=self._is_watched,
             reject_holds_sec=self.config.reject_holds_sec,
             reopen_within_sec=REOPEN_WITHIN_SEC,
             may_stay=exchange.client.revision < MODERN,

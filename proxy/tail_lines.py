@@ -146,8 +146,11 @@ def _answered(body: Mapping[str, Any], _: JsonObject) -> Said:
     return Said(word, tone, decision, ", ".join(part for part in (error, kinds, str(body.get("why") or "")) if part))
 
 
-def _opened(body: Mapping[str, Any], _: JsonObject) -> Said:
+def _opened(body: Mapping[str, Any], event: JsonObject) -> Said:
     held = body.get("kind") == "release"
+    if body.get("goes_by_itself"):
+        left_sec = max(0, int(body.get("expires_at", 0)) - int(event["at"]))
+        return Said("vetoable", Tone.WAITING, more=f"goes in {left_sec} s unless somebody vetoes it")
     teams = ", ".join(map(str, body.get("teams") or ())) or "any reviewer"
     return Said("held" if held else "parked", Tone.HELD if held else Tone.WAITING, more=f"waits for {teams}")
 

@@ -13,7 +13,7 @@ from audit.entry import EntryDraft, EntryKind
 from audit.masks import commit
 from policies.model import Decision, JsonObject, ToolCall
 from redaction.model import Inspection
-from review.model import CallRecord, ReviewRecord
+from review.model import CallRecord, ReviewRecord, ReviewState
 
 
 class Teller:
@@ -62,7 +62,7 @@ class Teller:
         return EntryDraft(EntryKind.CALL_DECIDED, at, f"agent:{call.agent.id}", call_id, body)
 
     def review_opened(self, review: ReviewRecord, at: float, *, why: str) -> EntryDraft:
-        body = {
+        body: dict[str, Any] = {
             "review": review.id,
             "kind": review.kind.value,
             "teams": list(review.approval.teams),
@@ -71,6 +71,8 @@ class Teller:
             "expires_at": int(review.expires_at),
             "why": why,
         }
+        if review.state is ReviewState.VETOABLE:
+            body["goes_by_itself"] = True
         return EntryDraft(EntryKind.REVIEW_OPENED, at, "gate", review.call_id, body)
 
     def spent(self, record: CallRecord, review: ReviewRecord, snapshot: str, at: float) -> EntryDraft:

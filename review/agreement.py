@@ -28,6 +28,7 @@ ANYONE = ""
 _ROLES = {
     ReviewKind.APPROVAL: frozenset({"reviewer", "admin"}),
     ReviewKind.RELEASE: frozenset({"security", "admin"}),
+    ReviewKind.AFTERWARDS: frozenset({"reviewer", "security", "admin"}),
 }
 
 

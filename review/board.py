@@ -44,6 +44,7 @@ class QueueName(StrEnum):
     CLAIMED = "claimed"  # those this person has claimed
     ESCALATED = "escalated"
     QUARANTINE = "quarantine"  # held outputs
+    VETOABLE = "vetoable"  # goes by itself when its window has passed
     UNDOABLE = "undoable"  # approved and not yet sent: held, or waiting for the agent to come back
 
 
@@ -294,6 +295,7 @@ def _belonging(reviewer: Reviewer, now: float) -> Mapping[QueueName, Callable[[_
         QueueName.CLAIMED: lambda row: row.is_waiting and claimed_by(row) == reviewer.name,
         QueueName.ESCALATED: lambda row: row.is_waiting and row.review.escalated_to is not None,
         QueueName.QUARANTINE: lambda row: row.review.kind is ReviewKind.RELEASE,
+        QueueName.VETOABLE: lambda row: row.review.state is ReviewState.VETOABLE,
         QueueName.UNDOABLE: lambda row: row.review.state in (ReviewState.APPROVED, ReviewState.SPENDABLE),
     }
 

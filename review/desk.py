@@ -17,6 +17,7 @@ from audit.entry import EntryDraft, EntryKind
 from policies.model import Approval, JsonObject
 from review import agreement, decisions, exact
 from review.binding import binding_of
+from review.feed import Feed
 from review.model import CallRecord, Reviewer, ReviewRecord, ReviewState, Verdict, Vote
 from review.ports import (
     Bell,
@@ -66,6 +67,7 @@ class Desk:
     inventory: Inventory | None = None
     redactor: Redactor | None = None
     switch: Switch | None = None
+    feed: Feed | None = None
     settings: InboxSettings = field(default_factory=InboxSettings)
 
 

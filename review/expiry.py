@@ -1,4 +1,4 @@
-"""What waiting does: questions expire, undo windows pass, grants lapse, held outputs are destroyed.
+"""What waiting does: questions expire, windows for an undo or a veto pass, grants lapse, held outputs are destroyed.
 
 Rules of this module:
 * Time is given; each row that is due is moved by its own compare-and-set. Losing one means somebody acted first: fine.
@@ -15,7 +15,7 @@ from typing import Any
 
 from audit.entry import EntryDraft, EntryKind
 from policies.model import OnTimeout, Risk
-from review import agreement, decisions
+from review import agreement, decisions, vetoes
 from review.binding import binding
 from review.desk import Desk, commit_outcome
 from review.lifecycle import ReviewEvent, after, follow, states_allowing
@@ -53,6 +53,8 @@ async def _move(desk: Desk, review: ReviewRecord, now: float) -> bool:
 
 
 async def _due(desk: Desk, review: ReviewRecord, call: CallRecord, now: float) -> Change | None:
+    if review.state is ReviewState.VETOABLE and now >= review.expires_at:
+        return vetoes.window_passed(desk, review, call, now)
     if review.state in _QUESTIONS and now >= review.expires_at:
         return await _out_of_time(desk, review, call, now)
     if review.state is ReviewState.APPROVED and now >= (review.undo_until or 0):

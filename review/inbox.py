@@ -9,10 +9,11 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from policies.model import Direction, JsonObject, Risk
-from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, stops, votes
+from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, stops, vetoes, votes
 from review.binding import binding_of
 from review.board import Beside, Board, Choices, Counts, QueueName, QueuePage, Sought
 from review.desk import Acted, Desk, Seen, recount
@@ -67,6 +68,7 @@ class Shown:
     digest: str | None
     cannot_decide: str | None
     cannot_object: str | None
+    can_be_vetoed: bool  # it goes, or would have gone, without anybody's yes, and has not been sent
     escalates_to: str | None  # whom escalating would ask now; None where there is nobody further, or nothing to ask
 
 
@@ -167,6 +169,7 @@ class Inbox:
             digest=binding_of(review, call) if review is not None else None,
             cannot_decide=_why_not_decide(reviewer, review, call, given),
             cannot_object=_why_not_object(reviewer, review),
+            can_be_vetoed=review is not None and vetoes.can_be_vetoed(review, call),
             escalates_to=self._escalates_to(review),
         )
 
@@ -206,6 +209,14 @@ class Inbox:
 
     async def comment(self, review_id: str, reviewer: Reviewer, said: str) -> Acted:
         return await comments.comment(self._desk, review_id, reviewer, said)
+
+    async def veto(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Acted:
+        return await vetoes.veto(self._desk, review_id, reviewer, seen, comment)
+
+    def watching(self, reviewer: Reviewer) -> AbstractContextManager[None]:
+        """While it lasts, this person receives the live feed."""
+        feed = self._desk.feed
+        return feed.watched_by(reviewer) if feed is not None else nullcontext()
 
     async def undo(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str = "") -> Acted:
         return await votes.undo(self._desk, review_id, reviewer, seen, comment)

@@ -15,7 +15,10 @@ Rule 6: An edit is a new question about a new call: from PARKED or APPROVING it 
 Rule 7: Escalating and claiming change who may answer, never the state. A stage whose time has passed is escalated as a
         new question with a new deadline: back to PARKED, for the votes were given to the one that ran out.
 Rule 8: A QUARANTINED output is released or destroyed. Its expiry destroys: nothing is let go by waiting.
-Rule 9: A state without moves is final.
+Rule 9: A VETOABLE call becomes a grant when its window has passed, or a question where nobody could have vetoed it all
+        the time. Until it is spent it can be vetoed, which ends it at once.
+Rule 10: A call that is over is UNJUDGED until a person has judged it; no time of its own ends that.
+Rule 11: A state without moves is final.
 
 Nothing here reads a clock or keeps anything.
 """
@@ -49,6 +52,12 @@ class ReviewEvent(StrEnum):
     STOPPED = "stopped"
     RELEASED = "released"
     DESTROYED = "destroyed"
+    VETOED = "vetoed"
+    WINDOW_PASSED = "window passed"  # and nobody has vetoed
+    UNWATCHED = "unwatched"  # for a part of its window nobody could have vetoed
+    FOUND_OK = "found ok"
+    FOUND_WRONG = "found wrong"
+    FOUND_HARMFUL = "found harmful"
 
 
 E = ReviewEvent
@@ -66,12 +75,19 @@ _QUESTION = {
 
 TABLE: Mapping[S, Mapping[ReviewEvent, S]] = MappingProxyType(
     {
+        S.VETOABLE: {
+            E.WINDOW_PASSED: S.SPENDABLE,
+            E.UNWATCHED: S.PARKED,
+            E.VETOED: S.VETOED,
+            E.STOPPED: S.STOPPED,
+        },
         S.PARKED: {**_QUESTION, E.CLAIMED: S.PARKED, E.ESCALATED: S.PARKED},
         S.APPROVING: {**_QUESTION, E.CLAIMED: S.APPROVING, E.ESCALATED: S.APPROVING},
         S.APPROVED: {E.UNDONE: S.PARKED, E.UNDO_PASSED: S.SPENDABLE, E.STOPPED: S.STOPPED},
         S.SPENDABLE: {
             E.SPENT: S.SPENT,
             E.UNDONE: S.PARKED,
+            E.VETOED: S.VETOED,
             E.LAPSED: S.LAPSED,
             E.SUPERSEDED: S.SUPERSEDED,
             E.STOPPED: S.STOPPED,
@@ -84,6 +100,12 @@ TABLE: Mapping[S, Mapping[ReviewEvent, S]] = MappingProxyType(
             E.RELEASED: S.RELEASED,
             E.DESTROYED: S.DESTROYED,
         },
+        S.UNJUDGED: {
+            E.FOUND_OK: S.JUDGED_OK,
+            E.FOUND_WRONG: S.JUDGED_WRONG,
+            E.FOUND_HARMFUL: S.JUDGED_HARMFUL,
+        },
+        S.VETOED: {},
         S.REJECTED: {},
         S.EXPIRED: {},
         S.SUPERSEDED: {},
@@ -91,10 +113,13 @@ TABLE: Mapping[S, Mapping[ReviewEvent, S]] = MappingProxyType(
         S.LAPSED: {},
         S.RELEASED: {},
         S.DESTROYED: {},
+        S.JUDGED_OK: {},
+        S.JUDGED_WRONG: {},
+        S.JUDGED_HARMFUL: {},
     }
 )
 
-FIRST_STATES = (S.PARKED, S.QUARANTINED)
+FIRST_STATES = (S.PARKED, S.VETOABLE, S.QUARANTINED, S.UNJUDGED)
 
 
 class IllegalMove(Exception):

@@ -37,11 +37,14 @@ class CallState(StrEnum):
 class ReviewKind(StrEnum):
     APPROVAL = "approval"
     RELEASE = "release"
+    AFTERWARDS = "afterwards"  # a sample: a finished call chosen for human judgement
 
 
 class ReviewState(StrEnum):
     """A review's life, SEMANTICS §2."""
 
+    VETOABLE = "vetoable"  # goes by itself once its window has passed
+    VETOED = "vetoed"
     PARKED = "parked"
     APPROVING = "approving"  # n of m
     APPROVED = "approved"  # decided; may still be undone
@@ -55,11 +58,24 @@ class ReviewState(StrEnum):
     QUARANTINED = "quarantined"
     RELEASED = "released"
     DESTROYED = "destroyed"
+    UNJUDGED = "unjudged"  # over, and nobody has said yet what they think of it
+    JUDGED_OK = "judged_ok"
+    JUDGED_WRONG = "judged_wrong"
+    JUDGED_HARMFUL = "judged_harmful"
 
     @property
     def is_open(self) -> bool:
-        """Still a question to people."""
-        return self in (ReviewState.PARKED, ReviewState.APPROVING, ReviewState.APPROVED, ReviewState.QUARANTINED)
+        """Still a question to people that something waits for: a call, or its output. Judging afterwards is none."""
+        return self in _OPEN
+
+
+_OPEN = (
+    ReviewState.VETOABLE,
+    ReviewState.PARKED,
+    ReviewState.APPROVING,
+    ReviewState.APPROVED,
+    ReviewState.QUARANTINED,
+)
 
 
 class Verdict(StrEnum):
@@ -71,7 +87,11 @@ class Verdict(StrEnum):
     ESCALATE = "escalate"
     RELEASE = "release"
     DESTROY = "destroy"
+    VETO = "veto"  # no to what would have gone by itself
     UNDO = "undo"  # takes an approval back before it is spent
+    OK = "ok"  # of a call that is over: as it should be
+    WRONG = "wrong"
+    HARMFUL = "harmful"
     COMMENT = "comment"  # decides nothing
 
 
@@ -217,6 +237,11 @@ class ReviewRecord:
     escalated_to: str | None = None
     claimed_by: str | None = None
     claimed_until: float | None = None
+
+    @property
+    def is_by_policy(self) -> bool:
+        """Whether its grant comes of nobody having answered: the approver is then `policy:<rule>@<snapshot>`."""
+        return (self.settled_by or "").startswith("policy:")
 
 
 class StopScope(StrEnum):

@@ -30,6 +30,7 @@ _APPROVED = (
     ReviewState.SUPERSEDED,  # the policy asked anew; what the person had said stays said
     ReviewState.STOPPED,
 )
+_REFUSED = (ReviewState.REJECTED, ReviewState.VETOED)
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -76,4 +77,4 @@ def _verdict(review: ReviewRecord) -> bool | None:
     """True for approved, False for rejected, None for neither (any more)."""
     if review.settled_by is None:
         return None
-    return True if review.state in _APPROVED else False if review.state is ReviewState.REJECTED else None
+    return True if review.state in _APPROVED else False if review.state in _REFUSED else None

@@ -35,6 +35,7 @@ from review.model import CallState, Reviewer, ReviewKind, ReviewRecord, ReviewSt
 from review.ports import InsertVote, MoveCall, MoveReview, RowChange
 from review.precedents import precedent
 from review.refusals import Conflict, NotAllowed, RefusalCode, Unacceptable
+from review.vetoes import can_be_vetoed
 
 _UNCLAIMED: dict[str, Any] = {"claimed_by": None, "claimed_until": None}
 
@@ -128,6 +129,8 @@ async def undo(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, comme
     reviewer, now = await as_now(desk, reviewer), desk.clock()
     if review.state not in states_allowing(ReviewEvent.UNDONE):
         raise Conflict(RefusalCode.OVER, f"Too late to take it back: this is already {review.state}.")
+    if can_be_vetoed(review, call):
+        raise Unacceptable(RefusalCode.NOT_POSSIBLE, "Nobody has approved this: veto it.")
     agreement.check_may_object(reviewer, review)
     check_seen(review, seen)
     act = Act(review, call, reviewer, Verdict.UNDO, seen, check_comment(desk, comment, needed=False), now)

@@ -184,6 +184,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "review.console.settings.ConsoleSettings.tails_per_session_max": "such programs of one login",
         "review.console.tail.CALLS_KNOWN_MAX": "calls whose names one such stream remembers; the oldest go",
         "review.console.tail.NUMBER_DIGITS_MAX": "digits of a number in its address; more: 422",
+        "review.feed.GAP_SEC": "seconds a watcher of the live feed may be away, at most a quarter of a veto window",
+        "review.feed.Feed.spans_max": "streams of the live feed that are remembered",
         "review.live.Pages.pending_max": "changes a slow page has yet to hear of; more: it looks at all",
         "review.console.pages.inbox.ROWS_MAX": "rows of one page of the inbox",
         "review.console.pages.inbox.CHOICES_MAX": "agents and tools one can filter by in a queue; those with most rows",

@@ -44,8 +44,8 @@ VOTES_MAX = 1_000
 PINS_MAX = 10_000
 ACCOUNTS_MAX = 10_000
 
-_OPEN = "state IN ('parked', 'approving', 'approved', 'quarantined')"
-_ENDED = "state NOT IN ('parked', 'approving', 'approved', 'quarantined')"
+_OPEN = "state IN ('vetoable', 'parked', 'approving', 'approved', 'quarantined')"
+_ENDED = "state NOT IN ('vetoable', 'parked', 'approving', 'approved', 'quarantined', 'unjudged')"
 _ALIVE = "state IN ('waiting', 'dispatching', 'in_doubt', 'quarantined')"
 _ANSWERABLE = "(state = 'closed' OR (state IN ('answered', 'released', 'resolved') AND delivered_at IS NULL))"
 ALIVE = frozenset({CallState.WAITING, CallState.DISPATCHING, CallState.IN_DOUBT, CallState.QUARANTINED})

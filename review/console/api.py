@@ -261,6 +261,10 @@ async def _escalate(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.escalate(review_id, asked.me, asked.seen(), asked.text("comment", ""))
 
 
+async def _veto(asked: Asked, review_id: str) -> Acted:
+    return await asked.console.inbox.veto(review_id, asked.me, asked.seen(), asked.text("comment", ""))
+
+
 async def _undo(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.undo(review_id, asked.me, asked.seen(), asked.text("comment", ""))
 
@@ -295,6 +299,7 @@ _ACTS: Mapping[str, Callable[[Asked, str], Awaitable[Acted]]] = {
     "reject": _reject,
     "edit": _edit,
     "escalate": _escalate,
+    "veto": _veto,
     "undo": _undo,
     "claim": _claim,
     "unclaim": _unclaim,

@@ -4,6 +4,7 @@ Rules of this module:
 * A stream carries ids only; the page fetches what it shows, with its own login, so a stream leaks nothing.
 * Streams are counted, in all and per session; past the limit the page falls back to asking now and then (P14). A place
   is taken in one step with looking whether there is one, and given back when the answer has ended, however it ends.
+* Whose stream is open watches the live feed: calls that go unless somebody vetoes them go only in such sight.
 * A stream ends when its session does: that is looked at with every change and every `stream_check_sec`.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -37,7 +39,8 @@ def routes(console: Console) -> list[BaseRoute]:
             return json_answer(data, HTTPStatus.SERVICE_UNAVAILABLE)
         token = request.cookies[settings.cookie]
         streams[session] += 1
-        return _Counted(_changes(console, token), streams, session, ping=int(settings.stream_check_sec))
+        watching, ping = console.inbox.watching(who.reviewer), int(settings.stream_check_sec)
+        return _Counted(_changes(console, token), streams, session, watching, ping=ping)
 
     return [Route("/events", events, methods=["GET"])]
 
@@ -45,13 +48,22 @@ def routes(console: Console) -> list[BaseRoute]:
 class _Counted(EventSourceResponse):
     """A stream that holds a place, from before it is sent until it has ended."""
 
-    def __init__(self, changes: AsyncIterator[ServerSentEvent], streams: Counter[str], session: str, *, ping: int):
+    def __init__(
+        self,
+        changes: AsyncIterator[ServerSentEvent],
+        streams: Counter[str],
+        session: str,
+        watching: AbstractContextManager[None],
+        *,
+        ping: int,
+    ) -> None:
         super().__init__(changes, ping=ping)
-        self._streams, self._session = streams, session
+        self._streams, self._session, self._watching = streams, session, watching
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            with self._watching:
+                await super().__call__(scope, receive, send)
         finally:
             self._streams[self._session] -= 1
             if self._streams[self._session] <= 0:

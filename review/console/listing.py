@@ -25,6 +25,7 @@ _QUEUES: Mapping[str, tuple[str, str, str]] = {
     QueueName.WAITING: ("Everything", "whoever decides", "Nothing waits for anybody."),
     QueueName.QUARANTINE: ("Held outputs", "destroyed when their time is up", "No output is held."),
     "in_doubt": ("In doubt", "they may or may not have happened", "Nothing is in doubt."),
+    QueueName.VETOABLE: ("On the loop", "they go unless somebody vetoes them", "Nothing is about to go by itself."),
     QueueName.UNDOABLE: ("Not yet sent", "approved, can be taken back", "No approval waits to be sent."),
     "decided": ("Decided lately", "the latest first", "Nothing has been decided yet."),
 }

@@ -5,6 +5,7 @@ Rules of this module:
   beside each the names of the call it is about. Entries about accounts and logins go to admins, auditors and security.
 * An event's id is the entry's number: whoever comes back with `Last-Event-ID` misses nothing and gets nothing twice.
 * Streams are counted, in all and per session (P14). Entries are read some at a time, only as fast as they are taken.
+* Whose stream follows the record watches the live feed, as an open page of the console does.
 * A stream ends when its session does, when its reader may not see anything any more, and when the gate stops.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -76,7 +78,8 @@ def routes(console: Console) -> list[BaseRoute]:
         if streams.total() >= settings.tails_max or streams[session] >= settings.tails_per_session_max:
             data = error_data("too_many_streams", "Too many programs watch the record; end one of them.")
             return json_answer(data, HTTPStatus.SERVICE_UNAVAILABLE)
-        return _Stream(_Tail(console, who, token_of(request)).events(start), streams, session)
+        watching = console.inbox.watching(who.reviewer) if start.follows else nullcontext()
+        return _Stream(_Tail(console, who, token_of(request)).events(start), streams, session, watching)
 
     return [Route("/api/v1/tail", tail, methods=["GET"])]
 
@@ -84,14 +87,21 @@ def routes(console: Console) -> list[BaseRoute]:
 class _Stream(StreamingResponse):
     """A stream that has its place from when it is made until it is over, also if nobody ever read of it."""
 
-    def __init__(self, events: AsyncGenerator[str], streams: Counter[str], session: str) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[str],
+        streams: Counter[str],
+        session: str,
+        watching: AbstractContextManager[None],
+    ) -> None:
         super().__init__(events, media_type="text/event-stream")
-        self._events, self._streams, self._session = events, streams, session
+        self._events, self._streams, self._session, self._watching = events, streams, session, watching
         streams[session] += 1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            with self._watching:
+                await super().__call__(scope, receive, send)
         finally:
             self._streams[self._session] -= 1
             if self._streams[self._session] <= 0:

@@ -57,6 +57,8 @@ def act(call: CallRecord) -> str:
 
 
 _REVIEW_WORDS: Mapping[ReviewState, str] = {
+    ReviewState.VETOABLE: "Goes by itself unless somebody vetoes it",
+    ReviewState.VETOED: "Vetoed",
     ReviewState.PARKED: "Waiting for a decision",
     ReviewState.APPROVING: "Waiting for more people to agree",
     ReviewState.APPROVED: "Approved, not yet sent",
@@ -70,6 +72,10 @@ _REVIEW_WORDS: Mapping[ReviewState, str] = {
     ReviewState.QUARANTINED: "Output held back",
     ReviewState.RELEASED: "Output released",
     ReviewState.DESTROYED: "Output destroyed",
+    ReviewState.UNJUDGED: "Over; not looked at yet",
+    ReviewState.JUDGED_OK: "Over; found to be as it should",
+    ReviewState.JUDGED_WRONG: "Over; found to be wrong",
+    ReviewState.JUDGED_HARMFUL: "Over; found to be harmful",
 }
 _CALL_WORDS: Mapping[CallState, str] = {
     CallState.DENIED: "Denied by policy",
@@ -204,6 +210,7 @@ def shown_data(shown: Shown, waiting: Waiting) -> JsonObject:
         "needed": shown.tally.wanted if shown.tally is not None else 0,
         "cannot_decide": shown.cannot_decide,
         "cannot_object": shown.cannot_object,
+        "can_be_vetoed": shown.can_be_vetoed,
         "escalates_to": shown.escalates_to,
         "definition": tool_data(shown.definition) if shown.definition is not None else None,
         "agent_waiting_since": waiting.since(shown.call.id),

@@ -163,13 +163,15 @@ class Served:
         assert token is not None
         return f"{self.url}/login/link/{token}"
 
-    def park(self, number: int = 1, call: CallRecord | None = None, approval: Approval | None = None) -> ReviewRecord:
+    def park(
+        self, number: int = 1, call: CallRecord | None = None, approval: Approval | None = None, **changes: Any
+    ) -> ReviewRecord:
         """A call that waits from now on, told to open pages."""
         now = time.time()
         call = call or refund()
         call = _as(call, number, now)
         asked = approval or Approval(teams=("finance",))
-        review = question(call, asked, expires_at=now + asked.timeout_sec, opened_at=now)
+        review = question(call, asked, **{"expires_at": now + asked.timeout_sec, "opened_at": now, **changes})
         entry = EntryDraft(EntryKind.REVIEW_OPENED, now, f"agent:{call.agent}", call.id, {"review": review.id})
 
         async def work() -> None:

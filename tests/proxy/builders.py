@@ -14,11 +14,12 @@ from policies.model import (
     Decision,
     Effect,
     JsonObject,
+    Risk,
     ToolCall,
     ToolDefinition,
 )
 from proxy.events import CallReceived
-from proxy.gate import Gate
+from proxy.gate import Gate, IsWatched
 from proxy.gate_rows import GateRows
 from proxy.repeats import repeat_key
 from proxy.stopped import Stopped
@@ -89,6 +90,18 @@ def ask(*rules: str, approval: Approval | None = None, risk_tags: frozenset[str]
     )
 
 
+def vetoable(window_sec: int = 60, *, approval: Approval | None = None) -> Decision:
+    return Decision(
+        Effect.ALLOW_UNLESS_VETOED,
+        "Reports go unless somebody objects",
+        ("reports#on-the-loop",),
+        SNAPSHOT,
+        classification=Classification(is_classified=True, risk=Risk.MEDIUM),
+        approval=approval or Approval(teams=("ops",)),
+        veto_window_sec=window_sec,
+    )
+
+
 def key_of(call: ToolCall) -> str:
     return repeat_key(KEY, call, canonical, call.arguments)
 
@@ -97,13 +110,20 @@ def rows() -> GateRows:
     return GateRows(teller=Teller(KEY), ids=CountedIds(), ticket_key=KEY, repeat_key_of=key_of)
 
 
-def gate(built: GateRows | None = None, *, may_stay: bool = True, stopped: Stopped | None = None) -> Gate:
+def gate(
+    built: GateRows | None = None,
+    *,
+    may_stay: bool = True,
+    stopped: Stopped | None = None,
+    is_watched: IsWatched = lambda _: False,
+) -> Gate:
     return Gate(
         built or rows(),
         stop_over=(stopped or Stopped()).over,
         reject_holds_sec=3600,
         reopen_within_sec=86_400,
         may_stay=may_stay,
+        is_watched=is_watched,
     )
 
 

@@ -23,6 +23,8 @@ def row(state: CallState, review_state: ReviewState | None = None, *, after: flo
 @pytest.mark.parametrize(
     ("state", "review_state", "gets"),
     [
+        (CallState.WAITING, ReviewState.VETOABLE, Repeat.ATTACH),
+        (CallState.CLOSED, ReviewState.VETOED, Repeat.SAME_REJECTION),
         (CallState.WAITING, ReviewState.PARKED, Repeat.ATTACH),
         (CallState.WAITING, ReviewState.APPROVING, Repeat.ATTACH),
         (CallState.WAITING, ReviewState.APPROVED, Repeat.ATTACH),

@@ -47,6 +47,7 @@ class Gate:
         self.unlisted = 0
         self.acts: list[tuple[str, JsonObject, dict[str, Any]]] = []
         self.undoable: list[JsonObject] = []
+        self.vetoable: list[JsonObject] = []
         self.undo_until: float | None = None
         self.fails: Exception | None = None
         self.token = "token"
@@ -59,7 +60,7 @@ class Gate:
             raise self.fails
         held = [row for row in self.rows if row["review"]["kind"] == "release"]
         waiting = [row for row in self.rows if row not in held]
-        rows = {"waiting": waiting, "quarantine": held, "undoable": self.undoable}[queue]
+        rows = {"waiting": waiting, "quarantine": held, "undoable": self.undoable, "vetoable": self.vetoable}[queue]
         more = self.unlisted if queue == "waiting" else 0
         return Listing(rows, len(rows) + more, more > 0)
 
@@ -184,6 +185,17 @@ def test_approvals_that_can_be_taken_back_are_listed(gate: Gate, capsys: pytest.
     gate.rows, gate.undoable = [], [ROW]
     reviewer_cli.run("list", "http://gate", json=False)
     assert "ABCDEF  approved     demo → payments/refund" in capsys.readouterr().out
+
+
+def test_what_goes_by_itself_is_listed_with_its_time_and_vetoed_with_a_reason(
+    gate: Gate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate.vetoable = [ROW]
+    reviewer_cli.run("list", "http://gate", json=False)
+    assert "ABCDEF  on the loop  demo → payments/refund" in (out := capsys.readouterr().out)
+    assert "s unless vetoed]" in out
+    assert reviewer_cli.run("veto", "http://gate", review="rev_01ABCDEF", comment="not today") == 0
+    assert [(act, more) for act, _, more in gate.acts] == [("veto", {"comment": "not today"})]
 
 
 def test_a_gate_that_does_not_answer_is_exit_code_three(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:

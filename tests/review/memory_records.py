@@ -231,7 +231,7 @@ def _is_due(review: ReviewRecord, now: float) -> bool:
 
 def _due_at(review: ReviewRecord) -> float | None:
     match review.state:
-        case ReviewState.PARKED | ReviewState.APPROVING | ReviewState.QUARANTINED:
+        case ReviewState.VETOABLE | ReviewState.PARKED | ReviewState.APPROVING | ReviewState.QUARANTINED:
             return review.expires_at
         case ReviewState.APPROVED:
             return review.undo_until or 0

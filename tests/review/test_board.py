@@ -72,6 +72,7 @@ async def test_each_has_their_own_queues(world: World) -> None:
         "claimed": 0,
         "escalated": 1,
         "quarantine": 1,
+        "vetoable": 0,
         "undoable": 1,
         "in_doubt": 0,
     }

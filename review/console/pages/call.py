@@ -42,6 +42,7 @@ def routes(console: Console) -> list[BaseRoute]:
         "escalate": escalate,
         "claim": claim,
         "unclaim": unclaim,
+        "veto": veto,
         "undo": undo,
         "comment": comment,
         "resolve": resolve,
@@ -83,6 +84,7 @@ async def _page(visit: Visit, shown: Shown, **more: object) -> Page:
         "is_open": is_question and review is not None and review.state in (ReviewState.PARKED, ReviewState.APPROVING),
         "is_undoable": is_question
         and review is not None
+        and not shown.can_be_vetoed
         and review.state in (ReviewState.APPROVED, ReviewState.SPENDABLE),
         "is_in_doubt": call.state is CallState.IN_DOUBT,
         "seen_at": int(visit.now * 1000),
@@ -140,6 +142,11 @@ async def claim(visit: Visit) -> Response:
 async def unclaim(visit: Visit) -> Response:
     await visit.console.inbox.unclaim(await _review_id(visit), visit.who.reviewer, seen(visit))
     return back_to(_path(visit), "unclaimed")
+
+
+async def veto(visit: Visit) -> Response:
+    await visit.console.inbox.veto(await _review_id(visit), visit.who.reviewer, seen(visit), _comment(visit))
+    return back_to(_path(visit), "vetoed")
 
 
 async def undo(visit: Visit) -> Response:

@@ -14,10 +14,11 @@ const move = (step) => {
   rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + step))].focus();
 };
 
-const reject = () => {
+// To the reason, then again: a no without one is none.
+const withReason = (name) => () => {
   const field = byId("comment");
-  if (!act("reject") || !field) return;
-  if (field.value.trim()) act("reject").click();
+  if (!act(name) || !field) return;
+  if (field.value.trim()) act(name).click();
   else focusOn(field);
 };
 
@@ -50,7 +51,8 @@ const keys = {
   j: () => move(1),
   k: () => move(-1),
   a: () => act("approve")?.click(),
-  r: reject,
+  r: withReason("reject"),
+  v: withReason("veto"),
   m: modify,
   e: escalate,
   c: () => act("claim")?.click(),

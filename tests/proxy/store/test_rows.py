@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proxy.store import rows as rows_file
 from proxy.store.base import PinnedTool
 from proxy.store.rows import (
     ACCOUNTS,
@@ -35,6 +33,7 @@ from proxy.store.rows import (
     stop_of,
     vote_of,
 )
+from proxy.store.schema import migrations
 from proxy.store.tables import Table
 from review.model import Account, CallRecord, LoginLink, LoginSession, ReviewRecord, ReviewState, Stop, StopScope, Vote
 from tests.proxy.store.builders import T0, a_call, a_review, a_vote, fresh, rows
@@ -107,7 +106,7 @@ def test_a_review_is_due_by_the_time_of_its_state(state: ReviewState) -> None:
             assert due == T0 + 1
         case ReviewState.SPENDABLE:
             assert due == T0 + 2
-        case ReviewState.PARKED | ReviewState.APPROVING | ReviewState.QUARANTINED:
+        case ReviewState.VETOABLE | ReviewState.PARKED | ReviewState.APPROVING | ReviewState.QUARANTINED:
             assert due == review.expires_at
         case _:
             assert due is None
@@ -120,7 +119,7 @@ def test_an_approved_review_without_an_undo_window_is_due_at_its_expiry() -> Non
 
 def test_the_open_states_are_the_same_in_the_model_and_in_the_indexes() -> None:
     """The partial indexes and the queries name them literally; a new open state must reach all of them."""
-    schema = (Path(rows_file.__file__).parent / "migrations" / "0001_first.sql").read_text()
+    schema = "\n".join(one.sql for one in reversed(migrations()))  # the newest first
     index = re.search(r"CREATE INDEX reviews_open .*?state IN \(([^)]*)\)", schema, re.DOTALL)
     assert index is not None
     assert {name.strip(" '") for name in index[1].split(",")} == {state.value for state in ReviewState if state.is_open}
