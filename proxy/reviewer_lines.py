@@ -71,6 +71,10 @@ def _to_send(call: JsonObject) -> JsonObject:
 
 
 def arguments(call: JsonObject) -> str:
+    if call.get("arguments_omitted"):
+        told = call["arguments"]
+        first = ", ".join(f"{one['path'].removeprefix('$.')}={exact.text(one['value'])}" for one in told["first"])
+        return f"{in_line(first, chars_max=160)} (in all {told['size_bytes']:,} bytes)".lstrip()
     return in_line(exact.text(_to_send(call).get("arguments", {})), chars_max=160)
 
 

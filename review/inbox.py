@@ -182,7 +182,9 @@ class Inbox:
         """For the call's page; acts do not need it. Raises: StoreDown."""
         call, records = shown.call, self._desk.records
         last = await records.session_calls(call.agent, call.session, limit=SESSION_CALLS) if call.session else ()
-        return Background(await precedents_of(self._desk, call), tuple(last), _question(call, last))
+        asked = _question(call, last)
+        question = await records.call(asked.id) if asked is not None else None  # whole: the list has it in brief
+        return Background(await precedents_of(self._desk, call), tuple(last), question)
 
     async def claim(self, review_id: str, reviewer: Reviewer, seen: Seen) -> Acted:
         return await claims.claim(self._desk, review_id, reviewer, seen)

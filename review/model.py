@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from policies.model import Approval, JsonObject
+from review.shape import Leaf
 
 
 class CallState(StrEnum):
@@ -169,12 +170,20 @@ class Precedent:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a list left out of a call: how large its arguments are, and the first of them if they were read at all."""
+
+    size_bytes: int
+    first: tuple[Leaf, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """One call as kept. `proposed`, `approved`, `outcome` are sealed at rest, and None once retention has erased them.
 
     `decision` is the JSON of the Decision under which it stands, in the form of `review/decisions.py`.
     `outcome` is the inspected JSON-RPC response, or the original one while quarantined. `delivered_at` is set when the
-    answer was provably written to the agent.
+    answer was provably written to the agent. `left_out` is set where a list carries it without what it would send.
     """
 
     id: str
@@ -207,10 +216,16 @@ class CallRecord:
     failure: str | None = None
     resolution: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)  # client name, agent_waiting_since …
+    left_out: LeftOut | None = None  # never stored
 
     @property
     def to_send(self) -> JsonObject | None:
-        """The form that is sent: approved where a reviewer changed it, else as proposed."""
+        """The form that is sent: approved where a reviewer changed it, else as proposed.
+
+        Raises: ValueError for a call that a list carries without it: nothing is decided on half a call.
+        """
+        if self.left_out is not None:
+            raise ValueError(f"call {self.id} was read for a list, without its arguments")
         return self.approved if self.approved is not None else self.proposed
 
 

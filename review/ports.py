@@ -109,7 +109,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A review with its call, as lists show it."""
+    """A review with its call, as lists show it: the call in brief (`review/brief.py`)."""
 
     review: ReviewRecord
     call: CallRecord
@@ -157,7 +157,8 @@ class Records(Protocol):
     async def next_due(self, after: float) -> float | None:
         """The first time later than `after` at which a review is due."""
 
-    async def calls_in(self, states: Sequence[CallState], *, limit: int = 500) -> Sequence[CallRecord]: ...
+    async def calls_in(self, states: Sequence[CallState], *, limit: int = 500) -> Sequence[CallRecord]:
+        """Calls in any of these states, each in brief."""
 
     async def latest_by_key(self, repeat_key: str, *, since: float) -> Sequence[CallRecord]:
         """Calls with this repeat key created or changed since, and those not over, however old; newest first."""
@@ -166,7 +167,7 @@ class Records(Protocol):
         """The reviews under this shape as they are now, the last settled first."""
 
     async def session_calls(self, agent: str, session: str, *, limit: int) -> Sequence[CallRecord]:
-        """The last calls of this agent's session, newest first."""
+        """The last calls of this agent's session, newest first, each in brief."""
 
     async def unsettled(self, *, since: float) -> Sequence[tuple[str, str]]:
         """(repeat key, call id), oldest first, of calls an identical one may have to answer to.

@@ -18,6 +18,7 @@ from policies.model import JsonObject
 from proxy.store.base import Account, LoginSession, PinnedTool, Tampered
 from proxy.store.rows import (
     ACCOUNTS,
+    BRIEF_READS,
     CALLS,
     PINS,
     PRECEDENTS,
@@ -28,6 +29,7 @@ from proxy.store.rows import (
     STOPS,
     VOTES,
     account_of,
+    brief_call_of,
     call_of,
     pin_of,
     review_of,
@@ -64,6 +66,19 @@ def review(connection: sqlite3.Connection, rows: Rows, review_id: str) -> Review
 def votes(connection: sqlite3.Connection, rows: Rows, review_id: str) -> list[Vote]:
     found = connection.execute(f"{VOTES.select} WHERE review_id = ? ORDER BY n LIMIT ?", (review_id, VOTES_MAX))
     return [vote_of(rows, rows.check(VOTES, row)) for row in found.fetchall()]
+
+
+BRIEF = CALLS.select_brief(BRIEF_READS)
+"""How lists read calls: what they do not show of one is not opened, and most of it not read."""
+
+
+def _brief_call(connection: sqlite3.Connection, rows: Rows, call_id: str) -> CallRecord | None:
+    found = connection.execute(f"{BRIEF} WHERE id = ?", (call_id,)).fetchone()
+    return None if found is None else brief_call_of(rows, found)
+
+
+def _brief_calls(rows: Rows, found: sqlite3.Cursor) -> list[CallRecord]:
+    return [brief_call_of(rows, stored) for stored in found]
 
 
 type Place = tuple[float, str, int]
@@ -115,7 +130,7 @@ def _listed(connection: sqlite3.Connection, rows: Rows, condition: str, values: 
         listed = []
         for stored in found:
             one = review_of(rows, rows.check(REVIEWS, stored))
-            its_call = call(connection, rows, one.call_id)
+            its_call = _brief_call(connection, rows, one.call_id)
             if its_call is None:
                 raise Tampered("calls", one.call_id, "it is gone, while its review is still there")
             listed.append(Listed(one, its_call))
@@ -143,8 +158,7 @@ def calls_in(connection: sqlite3.Connection, rows: Rows, states: Sequence[CallSt
         condition = f"{_ALIVE} AND state IN ({_marks(wanted)}) ORDER BY created_at"
     else:
         condition = f"state IN ({_marks(wanted)}) ORDER BY rowid DESC"
-    found = connection.execute(f"{CALLS.select} WHERE {condition} LIMIT ?", [*wanted, _limit(limit)])
-    return [call_of(rows, rows.check(CALLS, stored)) for stored in found.fetchall()]
+    return _brief_calls(rows, connection.execute(f"{BRIEF} WHERE {condition} LIMIT ?", [*wanted, _limit(limit)]))
 
 
 type Candidate = tuple[float, int, float, str, str]
@@ -200,11 +214,8 @@ def session_calls(
     connection: sqlite3.Connection, rows: Rows, agent: str, session_id: str, limit: int
 ) -> list[CallRecord]:
     """The last calls of this session, newest first; sessions are one agent's, and what is another's is left out."""
-    found = connection.execute(
-        f"{CALLS.select} WHERE session = ? ORDER BY rowid DESC LIMIT ?", (session_id, _limit(limit))
-    ).fetchall()
-    calls = [call_of(rows, rows.check(CALLS, stored)) for stored in found]
-    return [one for one in calls if one.agent == agent]
+    found = connection.execute(f"{BRIEF} WHERE session = ? ORDER BY rowid DESC LIMIT ?", (session_id, _limit(limit)))
+    return [one for one in _brief_calls(rows, found) if one.agent == agent]
 
 
 # --- people, tools, policies

@@ -8,13 +8,14 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from policies.model import Approval, Direction, OnTimeout
 from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool
 from proxy.store.macs import SqlValue
+from proxy.store.sealing import SEAL_BYTES
 from proxy.store.tables import (
     Column,
     Row,
@@ -30,6 +31,7 @@ from proxy.store.tables import (
     text,
     to_json,
 )
+from review.brief import READ_BYTES_MAX, brief
 from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState, Stop, StopScope, Verdict, Vote
 
 
@@ -201,6 +203,23 @@ def call_row(rows: Rows, call: CallRecord) -> Row:
 def call_of(rows: Rows, row: Row) -> CallRecord:
     """The call of a checked row. Raises: Tampered."""
     return CallRecord(**rows.decode(CALLS, row, str(row[0])))
+
+
+BRIEF_READS = {"proposed": READ_BYTES_MAX, "approved": READ_BYTES_MAX, "outcome": 0}
+"""Of a call in a list: how many bytes of a sealed value are worth opening."""
+
+
+def brief_call_of(rows: Rows, stored: Sequence[SqlValue]) -> CallRecord:
+    """The call of what `CALLS.select_brief(BRIEF_READS)` found, in brief. Raises: Tampered."""
+    row = rows.check(CALLS, stored[: -len(BRIEF_READS)])
+    sizes = dict(zip(BRIEF_READS, stored[-len(BRIEF_READS) :], strict=True))
+    unread = {name: size - SEAL_BYTES for name, size in sizes.items() if isinstance(size, int)}
+    large = {name: size for name, size in unread.items() if size > BRIEF_READS[name]}
+    for name in large:
+        row[CALLS.position[name]] = None
+    is_large = "proposed" in large or "approved" in large
+    sending = unread.get("approved", unread.get("proposed")) if is_large else None
+    return brief(CallRecord(**rows.decode(CALLS, row, str(row[0]))), sending)
 
 
 def review_row(rows: Rows, review: ReviewRecord, changed_at: float) -> Row:

@@ -22,8 +22,9 @@ from proxy.store.base import Tampered
 _VERSION = b"\x01"
 _SALT_BYTES = 16
 _COUNTER_BYTES = 8
-_HEAD_BYTES = 1 + _SALT_BYTES + _COUNTER_BYTES
-_TAG_BYTES = 16
+HEAD_BYTES = 1 + _SALT_BYTES + _COUNTER_BYTES
+TAG_BYTES = 16
+SEAL_BYTES = HEAD_BYTES + TAG_BYTES  # what sealing adds to a value
 _NONCE_PREFIX = b"\0\0\0\0"
 _CIPHERS_MAX = 64  # derived keys of earlier starts, kept ready
 
@@ -48,12 +49,12 @@ class Sealer:
 
     def open(self, table: str, row_id: str, column: str, sealed: bytes) -> bytes:
         """The value that was sealed at this place. Raises: Tampered."""
-        if len(sealed) < _HEAD_BYTES + _TAG_BYTES or sealed[:1] != _VERSION:
+        if len(sealed) < HEAD_BYTES + TAG_BYTES or sealed[:1] != _VERSION:
             raise Tampered(table, row_id, f"its {column} is not a sealed value")
         cipher = self._cipher_of(sealed[1 : 1 + _SALT_BYTES])
-        nonce = _NONCE_PREFIX + sealed[1 + _SALT_BYTES : _HEAD_BYTES]
+        nonce = _NONCE_PREFIX + sealed[1 + _SALT_BYTES : HEAD_BYTES]
         try:
-            return cipher.decrypt(nonce, sealed[_HEAD_BYTES:], _place(table, row_id, column))
+            return cipher.decrypt(nonce, sealed[HEAD_BYTES:], _place(table, row_id, column))
         except InvalidTag as error:
             raise Tampered(table, row_id, f"its {column} does not open with this gate's key") from error
 
@@ -63,7 +64,7 @@ class Sealer:
 
 def fingerprint(sealed: bytes) -> str:
     """What stands for a sealed value in its row's MAC: its nonce and tag, which without the key fit nothing else."""
-    return sealed[:_HEAD_BYTES].hex() + sealed[-_TAG_BYTES:].hex()
+    return sealed[:HEAD_BYTES].hex() + sealed[-TAG_BYTES:].hex()
 
 
 def _place(table: str, row_id: str, column: str) -> bytes:

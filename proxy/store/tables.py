@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import Any
 
 from proxy.store.macs import RowMacs, SqlValue
-from proxy.store.sealing import Sealer, fingerprint
+from proxy.store.sealing import HEAD_BYTES, SEAL_BYTES, TAG_BYTES, Sealer, fingerprint
 from proxy.wire import strict_json
 
 type Row = list[SqlValue]
@@ -67,6 +67,18 @@ class Table:
     def select(self) -> str:
         """`SELECT <columns>, mac FROM <table>`: every read of a row begins so, because its MAC needs all of it."""
         return f"SELECT {', '.join(self.columns)}, mac FROM {self.name}"  # noqa: S608 - names of ours, never data
+
+    def select_brief(self, read_bytes_max: Mapping[str, int]) -> str:
+        """As `select`, but of a sealed value over so many bytes only what its row's MAC needs of it; then the size of
+        each of those values. A column that is not named is read whole."""
+        wanted, sizes = list(self.columns), []
+        for name, bytes_max in read_bytes_max.items():
+            ends = f"CAST(substr({name}, 1, {HEAD_BYTES}) || substr({name}, -{TAG_BYTES}) AS BLOB)"
+            wanted[self.position[name]] = (
+                f"CASE WHEN length({name}) > {bytes_max + SEAL_BYTES} THEN {ends} ELSE {name} END"
+            )
+            sizes.append(f"length({name})")
+        return f"SELECT {', '.join(wanted)}, mac, {', '.join(sizes)} FROM {self.name}"  # noqa: S608 - as above
 
     @lru_cache(maxsize=512)  # noqa: B019 - tables are constants of the module; the texts are few, see in_pieces
     def select_many(self, rows: int) -> str:

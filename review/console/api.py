@@ -321,8 +321,7 @@ async def _resolve(asked: Asked) -> JsonObject:
 
 
 async def _tools(asked: Asked) -> JsonObject:
-    queue = await asked.console.inbox.queue()
-    return {"drifted": [views.tool_data(seen) for seen in queue.drifted]}
+    return {"drifted": [views.tool_data(seen) for seen in await asked.console.inbox.drifted()]}
 
 
 async def _accept(asked: Asked) -> JsonObject:

@@ -8,11 +8,10 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 
 from policies.snapshot import PolicySnapshot
-from review import agreement, shape
+from review import agreement, brief, shape
 from review.board import Counts, QueueName
 from review.console.views import urgency
 from review.model import CallRecord, ReviewRecord
@@ -58,24 +57,9 @@ def wanting(counts: Counts) -> int:
     return found[QueueName.MINE] + found[QueueName.QUARANTINE] + found["in_doubt"]
 
 
-SUMMARY_LEAVES = 4
-SUMMARY_CHARS_MAX = 72  # of one argument in a row; its page has it whole
-
-
-def summary(call: CallRecord) -> list[shape.Leaf]:
+def summary(call: CallRecord) -> tuple[shape.Leaf, ...]:
     """The first arguments that say something, each cut in the middle, for a row of a list."""
-    arguments = (call.to_send or {}).get("arguments")
-    if not arguments:
-        return []
-    telling = (leaf for leaf in shape.leaves(arguments) if leaf.value not in ("", None, [], {}))
-    return [_cut(leaf) for leaf in islice(telling, SUMMARY_LEAVES)]
-
-
-def _cut(leaf: shape.Leaf) -> shape.Leaf:
-    if not isinstance(leaf.value, str) or len(leaf.value) <= SUMMARY_CHARS_MAX:
-        return leaf
-    tail = SUMMARY_CHARS_MAX // 3
-    return replace(leaf, value=f"{leaf.value[: SUMMARY_CHARS_MAX - tail]}…{leaf.value[-tail:]}")
+    return brief.first_of(call)
 
 
 def claimant(review: ReviewRecord, now: float) -> str | None:

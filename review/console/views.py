@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from policies.model import JsonObject, Risk
-from review import agreement, decisions, exact
+from review import agreement, brief, decisions, exact
 from review.inbox import Background, Queue, Shown
 from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Vote
 from review.ports import Listed, ToolSeen, Waiting
@@ -224,14 +224,28 @@ def queue_data(queue: Queue) -> JsonObject:
         "waiting": [listed_data(item) for item in queue.waiting],
         "held": [listed_data(item) for item in queue.held],
         "undoable": [listed_data(item) for item in queue.undoable],
-        "in_doubt": [call_data(call) for call in queue.in_doubt],
+        "in_doubt": [brief_data(call) for call in queue.in_doubt],
         "settled": [listed_data(item) for item in queue.settled],
-        "drifted": [tool_data(seen) for seen in queue.drifted],
+        "drifted": [brief_tool_data(seen) for seen in queue.drifted],
     }
 
 
 def listed_data(item: Listed) -> JsonObject:
-    return {"review": review_data(item.review), "call": call_data(item.call)}
+    return {"review": review_data(item.review), "call": brief_data(item.call)}
+
+
+def brief_data(call: CallRecord) -> JsonObject:
+    """A call as lists have it: large arguments are left out, with their size and the first of them in their place."""
+    small = brief.brief(call)
+    data = {**call_data(small), "arguments_omitted": small.left_out is not None}
+    if small.left_out is None:
+        return data
+    told: JsonObject = {
+        "digest": small.proposed_digest,
+        "size_bytes": small.left_out.size_bytes,
+        "first": [{"path": leaf.path, "value": leaf.value} for leaf in small.left_out.first],
+    }
+    return {**data, "arguments": told}
 
 
 def call_data(call: CallRecord) -> JsonObject:
@@ -271,6 +285,12 @@ def review_data(review: ReviewRecord) -> JsonObject:
 
 def tool_data(seen: ToolSeen) -> JsonObject:
     return {**_named(seen), "has_drifted": seen.has_drifted}
+
+
+def brief_tool_data(seen: ToolSeen) -> JsonObject:
+    """Without the definitions themselves: those are under `/tools`."""
+    whole = ("definition", "accepted_definition")
+    return {name: value for name, value in tool_data(seen).items() if name not in whole}
 
 
 def _vote(vote: Vote) -> JsonObject:

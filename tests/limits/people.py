@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from audit import canonical, masks, verify
 from audit.chain import prepare
+from proxy.store import reads
+from proxy.store.rows import CALLS, call_row
+from proxy.store.tables import to_json
 from redaction import operators, paths
 from redaction.scan import Detectors
 from redaction.shape import Role
 from redaction.walk import Form, Leaf, Unreadable, WalkLimits
-from review import inert, passwords, shape, stops
+from review import brief, exact, inert, passwords, shape, stops
 from review.console import tail
 from review.live import EVERYTHING, Pages
 from review.model import StopScope
@@ -21,9 +25,11 @@ from review.refusals import Unacceptable
 from review.throttle import Throttle, TooManyTries
 from tests.audit.builders import draft
 from tests.limits.rows import Row, loads
+from tests.proxy.store import builders as store_builders
 from tests.redaction import builders
 from tests.redaction.test_scan import Spy, found
 from tests.redaction.test_walk import walked
+from tests.review.builders import refund
 from tests.review.console.test_bodies import _status
 
 
@@ -146,7 +152,28 @@ def _digits(count: int) -> bool:
     return loads(lambda: tail._number("after", "1" * count), tail.Unreadable)
 
 
+def _whole_in_a_list(size: int) -> bool:
+    empty = len(exact.text({"arguments": {"text": ""}}))
+    proposed = {"arguments": {"text": "x" * (size - empty)}}
+    return brief.brief(refund(proposed=proposed)).proposed == proposed
+
+
+def _opened_for_a_list(size: int) -> bool:
+    """As the store reads it: a list of the one call with so many bytes sealed."""
+    sealing, connection = store_builders.rows(), sqlite3.connect(":memory:")
+    connection.execute(f"CREATE TABLE calls ({', '.join(CALLS.columns)}, mac)")
+    empty = len(to_json({"arguments": {"text": ""}}))
+    call = store_builders.a_call(proposed={"arguments": {"text": "x" * (size - empty)}})
+    connection.execute(CALLS.insert_many(1), sealing.stored(CALLS, call_row(sealing, call)))
+    (found,) = reads.calls_in(connection, sealing, [call.state], 9)
+    assert found.left_out is not None
+    assert found.left_out.size_bytes in (size, size + 1)  # one more where it was opened, and written out for people
+    return bool(found.left_out.first)
+
+
 ROWS = (
+    Row("review.brief.WHOLE_BYTES_MAX", _whole_in_a_list),
+    Row("review.brief.READ_BYTES_MAX", _opened_for_a_list),
     Row("review.console.tail.NUMBER_DIGITS_MAX", _digits),
     Row("audit.chain.ENTRY_BYTES_MAX", _entry),
     Row("audit.canonical.DEPTH_MAX", lambda n: loads(lambda: canonical.canonical(_nested(n)), ValueError)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from policies.model import JsonObject
-from proxy.reviewer_lines import FINDINGS_SHOWN_MAX, print_shown
+from proxy.reviewer_lines import FINDINGS_SHOWN_MAX, arguments, print_shown
 
 REVIEW: JsonObject = {"id": "rev_1", "kind": "release", "state": "quarantined", "expires_at": 4_000_000_000.0}
 CALL: JsonObject = {
@@ -43,3 +43,9 @@ def test_what_others_said_is_printed_and_cannot_touch_the_terminal(capsys: pytes
     assert "anna said: ask " in out
     assert "\x1b" not in out
     assert "\nState: approved" not in out
+
+
+def test_arguments_that_a_list_left_out_are_told_by_the_first_of_them_and_their_size() -> None:
+    told = {"digest": "d", "size_bytes": 1_000_022, "first": [{"path": "$.to", "value": "bo\nforged row"}]}
+    assert arguments({"arguments_omitted": True, "arguments": told}) == 'to="bo\\nforged row" (in all 1,000,022 bytes)'
+    assert arguments({"arguments_omitted": True, "arguments": {**told, "first": []}}) == "(in all 1,000,022 bytes)"

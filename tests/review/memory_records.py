@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from audit.entry import EntryDraft
 from policies.model import JsonObject
+from review.brief import brief
 from review.model import (
     Account,
     CallRecord,
@@ -116,13 +117,13 @@ class MemoryRecords:
     async def open_reviews(self, *, limit: int = 500, kinds: Sequence[str] = ()) -> Sequence[Listed]:
         self._check_readable()
         chosen = [r for r in self.reviews.values() if r.state.is_open and (not kinds or r.kind in kinds)]
-        return [Listed(r, self.calls[r.call_id]) for r in sorted(chosen, key=lambda r: r.opened_at)[:limit]]
+        return [Listed(r, brief(self.calls[r.call_id])) for r in sorted(chosen, key=lambda r: r.opened_at)[:limit]]
 
     async def listed(self, review_ids: Sequence[str]) -> Sequence[Listed]:
         self._check_readable()
         await asyncio.sleep(0)
         found = [self.reviews[one] for one in review_ids if one in self.reviews]
-        return [Listed(r, self.calls[r.call_id]) for r in found]
+        return [Listed(r, brief(self.calls[r.call_id])) for r in found]
 
     async def live_reviews(self) -> Sequence[str]:
         self._check_readable()
@@ -130,7 +131,7 @@ class MemoryRecords:
 
     async def recent_reviews(self, *, limit: int = 100) -> Sequence[Listed]:
         newest = sorted(self.reviews.values(), key=lambda r: r.settled_at or r.opened_at, reverse=True)
-        return [Listed(r, self.calls[r.call_id]) for r in newest[:limit]]
+        return [Listed(r, brief(self.calls[r.call_id])) for r in newest[:limit]]
 
     async def due_reviews(self, now: float, *, limit: int = 500) -> Sequence[ReviewRecord]:
         return [r for r in self.reviews.values() if _is_due(r, now)][:limit]
@@ -139,7 +140,7 @@ class MemoryRecords:
         return min((at for r in self.reviews.values() if (at := _due_at(r)) is not None and at > after), default=None)
 
     async def calls_in(self, states: Sequence[CallState], *, limit: int = 500) -> Sequence[CallRecord]:
-        return [c for c in self.calls.values() if c.state in states][:limit]
+        return [brief(c) for c in self.calls.values() if c.state in states][:limit]
 
     async def latest_by_key(self, repeat_key: str, *, since: float) -> Sequence[CallRecord]:
         same = [c for c in self.calls.values() if c.repeat_key == repeat_key and _is_looked_at(c, since)]
@@ -150,7 +151,7 @@ class MemoryRecords:
         return [self.reviews[p.review_id] for p in like[:limit]]
 
     async def session_calls(self, agent: str, session: str, *, limit: int) -> Sequence[CallRecord]:
-        same = [c for c in self.calls.values() if (c.agent, c.session) == (agent, session)]
+        same = [brief(c) for c in self.calls.values() if (c.agent, c.session) == (agent, session)]
         return same[::-1][:limit]
 
     async def entries_for(self, call_id: str, *, limit: int = 200) -> Sequence[JsonObject]:

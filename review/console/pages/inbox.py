@@ -160,5 +160,5 @@ def _data(asked: Asked, counts: Counts, page: QueuePage, doubtful: Sequence[Call
         "filters": {"risk": asked.risk, "agent": asked.agent, "tool": asked.tool, "q": asked.search},
         **queues.page_data(page),
         "counts": queues.counts_data(counts),
-        "in_doubt": [views.call_data(call) for call in doubtful],
+        "in_doubt": [views.brief_data(call) for call in doubtful],
     }

@@ -67,7 +67,7 @@ def test_a_table_has_exactly_the_columns_that_are_signed_and_the_mac(table: Tabl
 def test_every_field_of_a_record_has_its_column(table: Table, record: Any) -> None:
     """A field that was added to a record and forgotten here would be lost in silence."""
     kept = {column.name for column in table.fields} | set(table.sealed)
-    assert kept == {field.name for field in fields(record)}
+    assert kept == {field.name for field in fields(record)} - {"left_out"}  # what a list left out is no part of a row
 
 
 @pytest.mark.parametrize(

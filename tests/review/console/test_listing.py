@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from policies.model import Approval
+from review import brief
 from review.board import QueueName
 from review.console import listing
 from review.console.pages.inbox import Other
@@ -14,9 +15,9 @@ def test_a_row_shows_the_first_arguments_that_say_something_cut_in_the_middle() 
     arguments = {"none": None, "empty": "", "list": [], "text": text, "n": 0, **dict.fromkeys("abc", 1)}
     summary = listing.summary(refund(proposed={"arguments": arguments, "input_responses": None}))
     assert [leaf.path for leaf in summary] == ["$.text", "$.n", "$.a", "$.b"]
-    assert len(summary[0].value) == listing.SUMMARY_CHARS_MAX + 1
+    assert len(summary[0].value) == brief.SUMMARY_CHARS_MAX + 1
     assert summary[0].value.endswith("the end")
-    assert listing.summary(refund(proposed=None)) == []
+    assert listing.summary(refund(proposed=None)) == ()
 
 
 @pytest.mark.parametrize("name", [*QueueName, *Other])
