@@ -15,6 +15,7 @@ from typing import Any
 
 from policies.decide import decide
 from policies.errors import PolicyErrors
+from policies.gate_facts import AT_REST
 from policies.model import Agent, Direction, Effect, Json, ToolCall, ToolDefinition
 from policies.reading import Node, Source
 from policies.snapshot import PolicySnapshot
@@ -73,7 +74,7 @@ def read_cases(files: Mapping[str, str]) -> tuple[Case, ...]:
 def failures(cases: tuple[Case, ...], snapshot: PolicySnapshot) -> Iterator[str]:
     """A line for each case that comes out otherwise than wanted."""
     for case in cases:
-        decision = decide(case.call, snapshot, case.facts, at=case.at)
+        decision = decide(case.call, snapshot, {**AT_REST, **case.facts}, at=case.at)
         got: dict[str, Json] = {
             "effect": decision.effect.value,
             "rules": list(decision.determining),

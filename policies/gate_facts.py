@@ -15,10 +15,24 @@ from policies.autonomy import LEVEL_FACT
 from policies.facts import FactType
 from policies.model import Json
 
-GATE_FACTS: Mapping[str, FactType] = {LEVEL_FACT: FactType.INTEGER}
+GATE_FACTS: Mapping[str, FactType] = {
+    LEVEL_FACT: FactType.INTEGER,
+    "retry_count": FactType.INTEGER,
+    "first_time_action": FactType.BOOLEAN,
+    "calls_last_minute": FactType.INTEGER,
+    "calls_last_hour": FactType.INTEGER,
+    "calls_last_day": FactType.INTEGER,
+    "anomaly_score": FactType.NUMBER,
+    "anomaly_known": FactType.BOOLEAN,
+}
+
+AT_REST: Mapping[str, Json] = {
+    name: False if kind is FactType.BOOLEAN else 0 for name, kind in GATE_FACTS.items() if kind is not FactType.STRING
+}
+"""What they are for a call of which nothing is out of the ordinary, where a case does not say."""
 
 LIVE: frozenset[str] = frozenset({LEVEL_FACT})
-OF_ARGUMENTS: frozenset[str] = frozenset()
+OF_ARGUMENTS: frozenset[str] = frozenset({"anomaly_score", "anomaly_known", "anomaly_parts"})
 
 
 def judged_again(kept: Mapping[str, Json], now: Mapping[str, Json], *, is_edit: bool = False) -> dict[str, Json]:

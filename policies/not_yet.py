@@ -38,10 +38,6 @@ APPROVAL_LATER: Mapping[str, str] = {
 }
 
 FACTS_LATER: Mapping[str, str] = {
-    "retry_count": "a fact the gate makes",
-    "anomaly_score": "a fact the gate makes",
-    "anomaly_known": "a fact the gate makes",
-    "first_time_action": "a fact the gate makes",
     "args_findings": "a fact the gate makes",
     "confidence": "what an agent says about itself",
     "reasoning": "what an agent says about itself",

@@ -30,8 +30,10 @@ from proxy.config_checks import LISTENERS
 from proxy.config_secrets import resolve_secret
 from proxy.doors.door_head import TrustedPeers
 from proxy.doors.mcp_http import McpDoor
+from proxy.facts import GateFacts
 from proxy.figures import Figures
 from proxy.gate_rows import GateRows
+from proxy.history import History
 from proxy.ids import Ids
 from proxy.inspector_template import InspectorsDown
 from proxy.inspectors import InspectorPool
@@ -42,6 +44,7 @@ from proxy.ledger import StoredLedger
 from proxy.listeners import bound, own_address, server_limits, tls_of
 from proxy.metrics import Metrics
 from proxy.parking import Parking
+from proxy.past import rebuild
 from proxy.policy_desk import PolicyDesk
 from proxy.redacting import Redacting
 from proxy.repeats import asked_once, repeat_key
@@ -110,6 +113,7 @@ class App:
         self._closing.push_async_callback(self.store.close)
         await self.policies.record_load("gate:start")
         doubtful = await self.runner.recover()
+        await rebuild(self.history, self.store, self.clock())
         if doubtful:
             log.warning("calls_in_doubt", count=doubtful)
         await self.kill_switch.start()
@@ -177,6 +181,10 @@ class App:
         self.parking = Parking(config.parking, clock=self.clock)
         self.metrics = Metrics(config.servers)
         self.feed = Feed(clock=self.clock)
+        self.history = History(
+            repeat_key_of=repeat_key_of, clock=self.clock, min_history_calls=config.anomaly.min_history_calls
+        )
+        self.store.listen(self.history.heard)
         self.judging = Judging(
             snapshot=lambda: self.policies.current,
             definitions=self.inventory,
@@ -184,6 +192,7 @@ class App:
             validates={name: server.validate_arguments for name, server in config.servers.items()},
             groups=_groups(config),
             ambiguous=self.policies.ambiguous,
+            gate_facts=GateFacts(self.history.facts),
         )
         self.runner = Runner(
             records=self.store,
@@ -199,6 +208,7 @@ class App:
             ids=self.ids.call,
             watchers=(self.metrics, CallLog(config.logs.calls, clock=self.clock)),
             is_watched=self.feed.is_watched,
+            history=self.history,
         )
         self.kill_switch = KillSwitch(
             stopped=self.stopped,

@@ -263,6 +263,13 @@ class Logs(Part):
     """Which calls get a line: none, unusual (all but those that were simply answered) or all."""
 
 
+class Anomaly(Part):
+    """When the gate knows what is usual for an agent and a tool."""
+
+    min_history_calls: Annotated[int, Field(ge=5, le=200)] = 20
+    """Dispatched calls of a tool by an agent, before which its `anomaly_score` is 0."""
+
+
 class MetricsAccess(Part):
     """Who may read the figures at `/metrics` of the reviewers' listener."""
 
@@ -349,6 +356,8 @@ class Config(Part):
     """Looking through what tools return."""
     limits: Limits = Field(default_factory=Limits)
     """What requests may take."""
+    anomaly: Anomaly = Field(default_factory=Anomaly)
+    """What is usual for an agent and a tool."""
     logs: Logs = Field(default_factory=Logs)
     """The log on standard error."""
     metrics: MetricsAccess = Field(default_factory=MetricsAccess)

@@ -16,7 +16,7 @@ from audit.entry import EntryDraft, EntryKind
 from policies.model import Approval, Decision, JsonObject, ToolCall
 from proxy import tickets
 from proxy.events import CallReceived
-from proxy.telling import Teller, inspection_json
+from proxy.telling import Teller, inspection_json, is_error
 from redaction.model import Inspection
 from review import decisions
 from review.binding import binding, release_binding
@@ -25,6 +25,7 @@ from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, Review
 from review.ports import Change, InsertCall, InsertReview, MoveCall, MoveReview
 
 RELEASE_EXPIRES_SEC = 7 * 24 * 3600
+TOOL_ERROR = "the tool answered with an error"
 _DISPATCHING = frozenset({CallState.DISPATCHING})
 
 
@@ -270,7 +271,8 @@ class GateRows:
         `otherwise` is the change for the other case of the same outcome: one entry tells of both.
         """
         clean = not inspection.findings and not inspection.redactions
-        fields: JsonObject = {"answered_at": at, "outcome_kind": inspection.outcome.value}
+        failure = TOOL_ERROR if is_error(inspection.message) else None  # an earlier one is over by this answer
+        fields: JsonObject = {"answered_at": at, "outcome_kind": inspection.outcome.value, "failure": failure}
         if delivered:
             fields["delivered_at"] = at
         if not delivered or record.review_id is not None:

@@ -302,6 +302,8 @@ class Life:
 
     def _answer(self, reply: Reply) -> None:
         self._reply = reply
+        if reply.on_delivery is not None:
+            self._runner.queued(reply.on_delivery)
         call_id = reply.answer.call_id
         if self.exchange.left.is_set() or (reply.on_delivery is None and reply.otherwise is None):
             self.settle(delivered=False)

@@ -25,6 +25,7 @@ from proxy.failpoints import failpoint
 from proxy.gate import Gate, IsWatched
 from proxy.gate_rows import GateRows, proposed_of
 from proxy.heavy import away, is_heavy
+from proxy.history import History
 from proxy.life import Life
 from proxy.lives import Lives
 from proxy.open_questions import Full, OpenQuestions
@@ -81,6 +82,7 @@ class Runner:
         ids: Callable[[], str],
         watchers: Sequence[Watches] = (),
         is_watched: IsWatched = lambda _: False,
+        history: History | None = None,
     ) -> None:
         self.records = records
         self.judging = judging
@@ -96,6 +98,7 @@ class Runner:
         self._new_call_id = ids
         self._watchers = watchers
         self._is_watched = is_watched
+        self._history = history
         self._refusals = PerSecond(REFUSALS_PER_SEC_MAX)
         self.lives = Lives()
         self.questions = OpenQuestions(open_max=config.open_reviews_max, of_agent_max=config.open_reviews_per_agent_max)
@@ -258,6 +261,8 @@ class Runner:
             record, review = earlier.repeated
             return await life.run(CallRepeated(exchange.call, record, review, now))
         decision = heavy or self.judging.judge(exchange.call)
+        if self._history is not None:
+            self._history.counted(exchange.call)
         failpoint("call.judged")
         received = CallReceived(
             exchange.call, decision, now, continues=earlier.continues, twin_waits=earlier.twin_waits
@@ -274,8 +279,8 @@ class Runner:
         call = life.exchange.call
         if not life.is_heavy:
             return self._repeat_key_of(call), None
-        judge = self.judging.prepared(call)
-        return await away(lambda: (self._repeat_key_of(call), judge()))
+        key = await away(lambda: self._repeat_key_of(call))
+        return key, await away(self.judging.prepared(call))
 
     async def judged(self, call: ToolCall, kept: CallRecord | None = None) -> Decision:
         """The decision on this call, or on a kept one once more; a heavy one's worked out where it holds up nobody."""
@@ -371,6 +376,8 @@ class Runner:
 
     def recorded(self, change: Change, life: Life) -> None:
         """Keep the in-memory views true after a change committed."""
+        if not change.durable:
+            self.queued(change)
         for row in change.rows:
             match row:
                 case InsertCall(call):
@@ -386,6 +393,11 @@ class Runner:
                     self.parking.ring(call_id)
                 case _:
                     pass
+
+    def queued(self, change: Change) -> None:
+        """A change that nobody waits for, of which the store tells nobody: the next call may follow at once."""
+        if self._history is not None:
+            self._history.heard(change)
 
     def _is_done_with(self, call_id: str) -> bool:
         """True if somebody else was given its outcome between our reading it and now."""

@@ -93,7 +93,7 @@ class Teller:
     def answered(self, call_id: str, response: JsonObject, inspection: Inspection, at: float) -> EntryDraft:
         body: dict[str, Any] = {
             "outcome": inspection.outcome.value,
-            "is_error": "error" in response or (response.get("result") or {}).get("isError") is True,
+            "is_error": is_error(response),
         }
         if inspection.findings:
             body["findings"] = sorted({finding.kind for finding in inspection.findings})
@@ -106,6 +106,11 @@ class Teller:
 
     def simple(self, kind: EntryKind, call_id: str, at: float, *, actor: str = "gate", **body: Any) -> EntryDraft:
         return EntryDraft(kind, at, actor, call_id, body)
+
+
+def is_error(response: JsonObject) -> bool:
+    """Whether a tool's response says that it did not do what was asked."""
+    return "error" in response or (response.get("result") or {}).get("isError") is True
 
 
 def inspection_json(inspection: Inspection) -> JsonObject:

@@ -78,7 +78,7 @@ CALLS = Table(
     ),
     own=("erased_at",),
     sealed=("decision", "proposed", "approved", "outcome"),
-    fixed=("created_at", "repeat_key", "erased_at"),
+    fixed=("agent", "server", "tool", "created_at", "repeat_key", "erased_at"),
     passing=CallState.DISPATCHING.value,
 )
 

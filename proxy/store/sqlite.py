@@ -22,7 +22,7 @@ from audit.chain import Prepared
 from audit.entry import EntryDraft, EntryKind
 from policies.model import JsonObject
 from proxy.keys import Keys, KeysRefused, refuse_inside
-from proxy.store import people, reads, retention
+from proxy.store import past_reads, people, reads, retention
 from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool, Store, StoreBusy, StoreHealth, Tampered
 from proxy.store.changes import Preparing
 from proxy.store.engine import Engine, StoreLimits
@@ -191,6 +191,21 @@ class SqliteStore(Store):
         found += await self._all_pages(partial(self._read, reads.answerable), since)
         oldest_first = sorted((created_at, rowid, key, call_id) for _, rowid, created_at, key, call_id in found)
         return [(key, call_id) for _, _, key, call_id in oldest_first]
+
+    # --- what each agent did with each tool
+
+    async def actions(self, after: past_reads.Action, *, limit: int) -> Sequence[past_reads.Action]:
+        return await self._read(past_reads.actions, after, limit)
+
+    async def past(
+        self, action: past_reads.Action, *, since_day: float, since_hours: float, limit: int
+    ) -> past_reads.Past:
+        return await self._read(past_reads.past, action, since_day, since_hours, limit)
+
+    async def ended_badly(
+        self, before: tuple[float, int], *, since: float, limit: int
+    ) -> tuple[Sequence[past_reads.BadEnd], tuple[float, int]]:
+        return await self._read(past_reads.ended_badly, before, since, limit)
 
     async def _all_pages(self, read: Callable[..., Awaitable[list[reads.Candidate]]], since: float) -> list[Any]:
         """Many short reads instead of a long one."""

@@ -11,6 +11,7 @@ import fnmatch
 import re
 from typing import Any
 
+from policies.gate_facts import AT_REST
 from policies.model import ToolCall
 
 ORDER = ["allow", "allow_unless_vetoed", "require_approval", "deny"]
@@ -44,10 +45,17 @@ def stated(files: list[dict[str, Any]], call: ToolCall, key: str) -> list[Any]:
     return [e[key] for e in entries if key in e]
 
 
+def facts_given(call: ToolCall) -> dict[str, Any]:
+    """What the gate makes of a call but for its level, in the property tests: different for different calls."""
+    return {**AT_REST, "retry_count": 60 * len(call.arguments)}
+
+
 def fact(files: list[dict[str, Any]], name: str, call: ToolCall, level: Any = None) -> Any:
     """A number, or "unbound", or "missing", or "doubt"."""
     if name == "autonomy_level":
         return level if type(level) is int else "doubt"
+    if name in facts_given(call):
+        return facts_given(call)[name]
     definition = next(f["facts"][name] for f in files if name in f.get("facts", {}))
     if not any(about_tool(pattern, call) for pattern in definition["tools"]):
         return "unbound"

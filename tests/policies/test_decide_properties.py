@@ -15,7 +15,7 @@ from policies.model import Agent, Decision, Effect, ToolCall
 from policies.schema import load_snapshot
 from policies.snapshot import PolicySnapshot
 from tests.policies.builders import NOON, call
-from tests.policies.reference_decide import ASKING, reference_decide, reference_terms, said_by
+from tests.policies.reference_decide import ASKING, facts_given, reference_decide, reference_terms, said_by
 
 SERVERS, TOOLS, AGENTS = ("a", "b"), ("read", "write", "x.read", "deep/read"), ("bot", "other")
 PATTERNS = (
@@ -39,12 +39,13 @@ FACTS = {
     "cost": {"path": "$.args.cost", "tools": ["a/*"], "min": 0},
     "people": {"path": "$.args.people", "tools": ["*/read", "b/**"]},
 }
+COMPARED = (*sorted(FACTS), "retry_count")
 NUMBERS = (-5, 0, 50, 100, 150)
 
 some = lambda words, most=2: st.lists(st.sampled_from(words), min_size=1, max_size=most, unique=True)  # noqa: E731 - a word for a table
 any_or_all = lambda words: some(words) | some(words).map(lambda chosen: {"all": chosen})  # noqa: E731 - as above
 comparisons = st.builds(
-    "{} {} {}".format, st.sampled_from(sorted(FACTS)), st.sampled_from([">", "<", "<="]), st.sampled_from(NUMBERS)
+    "{} {} {}".format, st.sampled_from(COMPARED), st.sampled_from([">", "<", "<="]), st.sampled_from(NUMBERS)
 )
 joined = comparisons | st.builds("{} {} {}".format, comparisons, st.sampled_from(["AND", "OR"]), comparisons)
 levels = st.integers(0, 3)
@@ -58,7 +59,7 @@ match_parts: dict[str, st.SearchStrategy[Any]] = {
     "reversible": st.booleans(),
     "oversight": some(("in_the_loop", "on_the_loop", "out_of_the_loop")),
     "agents": some(AGENTS, 1),
-    **{f"{name}_{side}": st.sampled_from(NUMBERS) for name in FACTS for side in ("above", "below")},
+    **{f"{name}_{side}": st.sampled_from(NUMBERS) for name in COMPARED for side in ("above", "below")},
 }
 
 
@@ -169,12 +170,13 @@ def terms_of(decision: Decision) -> tuple[int | None, str | None]:
     return decision.veto_window_sec, on_timeout.value if on_timeout is not None else None
 
 
-def told(level: int | None) -> dict[str, Any]:
-    return {} if level is None else {"autonomy_level": level}
+def told(one: ToolCall, level: int | None) -> dict[str, Any]:
+    given_but_level = {name: value for name, value in facts_given(one).items() if name != "autonomy_level"}
+    return given_but_level if level is None else {**given_but_level, "autonomy_level": level}
 
 
 def judged(files: list[dict[str, Any]], one: ToolCall, level: int | None = 1) -> tuple[str, tuple[str, ...]]:
-    decision = decide(one, loaded(files), told(level), at=NOON)
+    decision = decide(one, loaded(files), told(one, level), at=NOON)
     return decision.effect.value, decision.determining
 
 
@@ -182,7 +184,7 @@ def judged(files: list[dict[str, Any]], one: ToolCall, level: int | None = 1) ->
 @settings(max_examples=250)
 @example([{"name": "base", "facts": FACTS}], call("a/read"), None)
 def test_it_agrees_with_the_naive_decision_point(files: list[dict[str, Any]], one: ToolCall, level: int | None) -> None:
-    decision = decide(one, loaded(files), told(level), at=NOON)
+    decision = decide(one, loaded(files), told(one, level), at=NOON)
     assert (decision.effect.value, decision.determining) == reference_decide(files, one, level)
     assert terms_of(decision) == reference_terms(files, one, level)
 
@@ -192,9 +194,9 @@ def test_the_cases_are_about_every_way_a_decision_comes_about() -> None:
     seen: Counter[str] = Counter()
 
     @given(policies(), calls, told_levels)
-    @settings(max_examples=400, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=500, derandomize=True, database=None, deadline=None)
     def look(files: list[dict[str, Any]], one: ToolCall, level: int | None) -> None:
-        decision = decide(one, loaded(files), told(level), at=NOON)
+        decision = decide(one, loaded(files), told(one, level), at=NOON)
         seen["by a level"] += any(":level_" in ref for ref in decision.determining)
         by = "default" if any(ref.endswith("#default") for ref in decision.determining) else "rule"
         seen[f"{decision.effect} by {by if decision.determining else 'silence'}"] += 1
@@ -232,7 +234,7 @@ def test_it_agrees_with_the_naive_decision_point_in_tens_of_thousands_of_cases(
 ) -> None:
     one_snapshot = loaded(files)
     for one, level in many:
-        decision = decide(one, one_snapshot, told(level), at=NOON)
+        decision = decide(one, one_snapshot, told(one, level), at=NOON)
         assert (decision.effect.value, decision.determining) == reference_decide(files, one, level)
         assert terms_of(decision) == reference_terms(files, one, level)
 
@@ -289,7 +291,7 @@ def test_p10_a_value_that_cannot_be_known_frees_no_call_that_every_known_value_k
 @settings(max_examples=60)
 def test_same_input_same_answer_and_every_error_is_in_the_trace(files: list[dict[str, Any]], one: ToolCall) -> None:
     one_snapshot = loaded(files)
-    first, second = (decide(one, one_snapshot, at=NOON) for _ in range(2))
+    first, second = (decide(one, one_snapshot, facts_given(one), at=NOON) for _ in range(2))
     assert first == second
     assert len(first.errors) == sum(1 for step in first.trace if step.error)
     assert first.effect is not Effect.ALLOW or first.determining

@@ -84,7 +84,7 @@ def test_the_example_says_of_every_key_what_it_is_for() -> None:
     }
     by_the_text_around_it = {"host", "args", "env", "file", "cert", "key", "enabled", "servers", "anonymous", "parking"}
     by_the_text_around_it |= {"agents_listener", "reviewers_listener", "headers", "clients", "inspection", "limits"}
-    by_the_text_around_it |= {"reviewing", "undo_sec", "logs", "metrics"}
+    by_the_text_around_it |= {"reviewing", "undo_sec", "logs", "metrics", "anomaly"}
     assert unexplained - by_the_text_around_it == set()
 
 
