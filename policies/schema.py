@@ -5,8 +5,8 @@ Rules of this module (SEMANTICS §1.1):
   and `facts` and `classify` hold for all of it.
 * A snapshot that could not be enforced does not exist: unknown keys, keys of a later release, and an empty set are
   mistakes (P1). A file that says nothing is one too: an emptied file must not mean fewer rules.
-* `schema_rules.py`, `schema_approval.py`, `schema_autonomy.py`, `schema_facts.py`, `schema_output.py` and `criteria/`
-  read the parts.
+* `schema_rules.py`, `schema_approval.py`, `schema_autonomy.py`, `schema_facts.py`, `schema_output.py`,
+  `schema_visibility.py` and `criteria/` read the parts.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from policies.schema_facts import Definition, finished, merge, read_classify, re
 from policies.schema_output import read_output
 from policies.schema_oversight import approving_in_silence
 from policies.schema_rules import read_policy
-from policies.snapshot import OutputRule, Policy, PolicySnapshot
+from policies.schema_visibility import read_visibility
+from policies.snapshot import OutputRule, Policy, PolicySnapshot, Visibility
 from policies.yaml_source import load_positioned
 
 __all__ = ["FILES_MAX", "TOP_KEYS", "PolicyError", "PolicyErrors", "load_snapshot"]
 
-TOP_KEYS = ("version", "name", "default", "facts", "classify", "rules", "output", *AUTONOMY_KEYS)
+TOP_KEYS = ("version", "name", "default", "facts", "classify", "rules", "output", "visibility", *AUTONOMY_KEYS)
 FILES_MAX = 500
 
 RESERVED = "interlock/"
@@ -68,6 +69,7 @@ def load_snapshot(
     policies: dict[str, Policy] = {}
     output: list[OutputRule] = []
     ladders: dict[str, Autonomy] = {}
+    visibility: list[Visibility | None] = []
     for name in sorted(set(documents) - {VOCABULARY}):
         children = documents[name]
         policy_name = _policy_name(children, name, policies)
@@ -77,12 +79,15 @@ def load_snapshot(
         _read_ladder(children, policy_name, name, facts, ladders)
         if "output" in children:
             output.extend(read_output(children["output"], policy_name, facts, detector_kinds))
+        if "visibility" in children:
+            visibility.append(read_visibility(children["visibility"], policy_name))
     autonomy = next(iter(ladders.values()), None)
     levels = autonomy.levels if autonomy is not None else ()
     mistakes.extend(approving_in_silence([*policies.values(), *levels], classify))
     if mistakes:
         raise PolicyErrors(mistakes)
-    return PolicySnapshot(dict(files), tuple(policies.values()), facts, tuple(classify), tuple(output), autonomy)
+    shown = tuple(one for one in visibility if one is not None)
+    return PolicySnapshot(dict(files), tuple(policies.values()), facts, tuple(classify), tuple(output), autonomy, shown)
 
 
 def _documents(files: Mapping[str, str], mistakes: list[PolicyError]) -> dict[str, dict[str, Node]]:

@@ -97,6 +97,16 @@ class OutputRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Visibility:
+    """What one file says of lists of tools: which are hidden, what is excepted, and whether those denied are hidden."""
+
+    policy: str
+    hide: tuple[Match, ...] = ()
+    show: tuple[Match, ...] = ()
+    hides_denied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What is known of one rule for one tool before a call is looked at: why it is not about it, how it names it."""
 
@@ -126,6 +136,7 @@ class PolicySnapshot:
     classify: tuple[ClassifyEntry, ...] = ()
     output: tuple[OutputRule, ...] = ()
     autonomy: Autonomy | None = None
+    visibility: tuple[Visibility, ...] = ()
     digest: str = ""
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +20,7 @@ from policies.gate_facts import judged_again
 from policies.model import Agent, Decision, Direction, Json, JsonObject, OutputRules, ToolCall, ToolDefinition
 from policies.output import rules_for
 from policies.snapshot import PolicySnapshot
+from policies.visibility import hidden
 from proxy.facts import FactSource, GateFacts
 from review import decisions
 from review.model import CallRecord
@@ -75,6 +76,10 @@ class Judging:
             validate_arguments=self._validates.get(call.server, True),
             ambiguous_rules=self._ambiguous(),
         )
+
+    def hidden_tools(self, agent: Agent, server: str, tools: Iterable[str]) -> frozenset[str]:
+        """Those of a server's tools that this agent is not shown in lists."""
+        return hidden(self._snapshot(), agent, server, tools)
 
     def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
         """The rules for what comes back; with `kept`, by the facts that the call was judged with."""

@@ -9,14 +9,14 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
 from audit.entry import EntryDraft, EntryKind
-from policies.model import Decision, Direction, JsonObject, OutputRules, ToolCall
+from policies.model import Agent, Decision, Direction, JsonObject, OutputRules, ToolCall
 from proxy import answers, tickets
 from proxy.config import Parking as ParkingConfig
 from proxy.events import CallReceived, CallRepeated
@@ -60,6 +60,7 @@ class Judges(Protocol):
     def judge(self, call: ToolCall) -> Decision: ...
     def prepared(self, call: ToolCall, kept: CallRecord | None = None) -> Callable[[], Decision]: ...
     def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules: ...
+    def hidden_tools(self, agent: Agent, server: str, tools: Iterable[str]) -> frozenset[str]: ...
     async def call_now(self, record: CallRecord) -> ToolCall: ...
 
 
@@ -131,6 +132,9 @@ class Runner:
 
     def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
         return self.judging.output_rules(call, kept)
+
+    def hidden_tools(self, agent: Agent, server: str, tools: Iterable[str]) -> frozenset[str]:
+        return self.judging.hidden_tools(agent, server, tools)
 
     def note(self, *, agent: str, server: str, method: str, direction: Direction, outcome: str) -> None:
         """Record noted traffic, unawaited. Raises: StoreDown (then the door refuses: no record, no call)."""

@@ -1,4 +1,4 @@
-"""The gate's own tool in the lists of tools that agents see, for presenting a ticket.
+"""The lists of tools that agents see: without what policy hides from them, and with the gate's own tool for tickets.
 
 Rules of this module:
 * Pure. The tool is added to the last page only, so that it stands there once however the list is paged.
@@ -7,6 +7,8 @@ Rules of this module:
 """
 
 from __future__ import annotations
+
+from collections.abc import Container, Iterable
 
 from policies.model import Json, JsonObject
 from proxy.wire.mcp import COLLECT_TOOL
@@ -36,6 +38,20 @@ def with_collect_tool(response: JsonObject) -> JsonObject:
     if result.get("nextCursor") is None:
         tools.append(TOOL)
     return {**response, "result": {**result, "tools": tools}}
+
+
+def without_tools(response: JsonObject, hidden: Container[str]) -> JsonObject:
+    """A tools/list response without those tools; its cursor stays, also where a page is left empty."""
+    if not (tools := listed_tools(response)):
+        return response
+    shown = [tool for tool in tools if not isinstance(tool, dict) or tool.get("name") not in hidden]
+    return {**response, "result": {**response["result"], "tools": shown}}
+
+
+def names_of(tools: Iterable[Json]) -> list[str]:
+    """The names in a list of tools; what has none cannot be called either."""
+    named = (tool.get("name") for tool in tools if isinstance(tool, dict))
+    return [name for name in named if isinstance(name, str)]
 
 
 def listed_tools(response: JsonObject) -> list[Json]:

@@ -20,7 +20,7 @@ from mcp.types.jsonrpc import INTERNAL_ERROR
 from policies.model import Agent, Direction, JsonObject
 from proxy.doors.mcp_carried import forbidden
 from proxy.doors.mcp_link import SESSION_HEADER, Link, close, version_headers
-from proxy.doors.mcp_listing import listed_tools, with_collect_tool
+from proxy.doors.mcp_listing import listed_tools, names_of, with_collect_tool, without_tools
 from proxy.doors.mcp_outgoing import AgentRequest, call_of, headers_for
 from proxy.doors.mcp_questions import asks
 from proxy.doors.mcp_relay import WITHHELD, Relay
@@ -183,6 +183,8 @@ class Noted:
             answer = self._error(mcp_results.REFUSED_BY_GATE, why)
         if self._asked.method == "tools/list":
             self._shared.inventory.overheard(self._server, listed_tools(message))
+            names = names_of(listed_tools(answer))
+            answer = without_tools(answer, self._shared.runner.hidden_tools(self._agent, self._server, names))
         if self._asked.method == "tools/list" and self._shared.config.servers[self._server].collect_tool:
             answer = with_collect_tool(answer)
         await self._reply.answer(status, answer, event_id=event_id, headers=headers)

@@ -7,11 +7,11 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from policies.model import Decision, Direction, Json, JsonObject, OutputRules, ToolCall, ToolDefinition
+from policies.model import Agent, Decision, Direction, Json, JsonObject, OutputRules, ToolCall, ToolDefinition
 from proxy.config import Config
 from proxy.doors.mcp_places import StreamPlaces
 from proxy.doors.mcp_sessions import Sessions
@@ -47,6 +47,9 @@ class Runs(Protocol):
     def undelivered(self, answer: Answer) -> None: ...
 
     def output_rules(self, call: ToolCall) -> OutputRules: ...
+
+    def hidden_tools(self, agent: Agent, server: str, tools: Iterable[str]) -> frozenset[str]:
+        """Those of a server's tools that this agent is not shown in lists."""
 
 
 class Inspects(Protocol):

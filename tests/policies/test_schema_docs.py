@@ -23,6 +23,7 @@ from policies.schema_autonomy import LEVEL_KEYS, PROMOTION_KEYS, RATE_TRIGGER, T
 from policies.schema_facts import CLASSIFY_KEYS, FACT_KEYS
 from policies.schema_output import DETECT_ACTIONS, FIELD_KEYS, OUTPUT_KEYS, SAME_KEYS
 from policies.schema_rules import ACTIONS, DECISIONS, RULE_KEYS, WHEN_MISSING
+from policies.schema_visibility import VISIBILITY_KEYS
 from policies.yaml_source import load_positioned
 from tests.policies.builders import NOON, call
 
@@ -72,7 +73,7 @@ def test_the_first_example_decides_as_the_page_says(arguments: dict[str, object]
         {
             *TOP_KEYS, *RULE_KEYS, *APPROVAL_KEYS, *FACT_KEYS, *CLASSIFY_KEYS, *OUTPUT_KEYS, *criteria.KEYS, *SCALARS,
             *DECISIONS, *ACTIONS, *WHEN_MISSING, *FactType, *Take, *Risk, *OnTimeout, *Direction, *DETECT_ACTIONS,
-            *DECISION_LATER, *LEVEL_KEYS, *PROMOTION_KEYS, *TRIGGERS, RATE_TRIGGER,
+            *DECISION_LATER, *VISIBILITY_KEYS, *LEVEL_KEYS, *PROMOTION_KEYS, *TRIGGERS, RATE_TRIGGER,
         }
     ),
 )  # fmt: skip

@@ -8,7 +8,7 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +96,7 @@ class FunctionJudging:
     def __init__(self, decide: Callable[[ToolCall], Decision]) -> None:
         self.decide = decide
         self.definition_now = definition()
+        self.hidden: frozenset[str] = frozenset()
 
     def judge(self, call: ToolCall) -> Decision:
         return self.decide(call)
@@ -105,6 +106,9 @@ class FunctionJudging:
 
     def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
         return OutputRules()
+
+    def hidden_tools(self, agent: Agent, server: str, tools: Iterable[str]) -> frozenset[str]:
+        return frozenset(tools) & self.hidden
 
     async def call_now(self, record: CallRecord) -> ToolCall:
         kept = record.to_send

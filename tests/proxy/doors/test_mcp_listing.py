@@ -1,4 +1,4 @@
-"""The gate's own tool in a list of tools."""
+"""A list of tools as an agent gets it: without what is hidden from it, and with the gate's own tool."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import mcp_types as types
 import pytest
 
-from proxy.doors.mcp_listing import TOOL, listed_tools, with_collect_tool
+from proxy.doors.mcp_listing import TOOL, listed_tools, names_of, with_collect_tool, without_tools
 
 
 def listed(**page: Any) -> dict[str, Any]:
@@ -38,3 +38,15 @@ def test_a_listings_tools_are_read_as_the_server_gave_them() -> None:
     assert listed_tools(listed(tools=[{"name": "a"}, 1])) == [{"name": "a"}, 1]
     for response in ({"error": {}}, listed(), listed(tools="x")):
         assert listed_tools(response) == []
+
+
+def test_hidden_tools_are_left_out_and_everything_else_stays() -> None:
+    response = listed(tools=[{"name": "a"}, {"name": "b"}, 1], nextCursor="c", ttlMs=3)
+    assert without_tools(response, {"b"}) == listed(tools=[{"name": "a"}, 1], nextCursor="c", ttlMs=3)
+    assert without_tools(response, {"a", "b"})["result"]["nextCursor"] == "c"
+    for other in ({"error": {}}, listed(), listed(tools="x"), {"result": []}):
+        assert without_tools(other, {"a"}) == other
+
+
+def test_names_are_read_of_whatever_has_one() -> None:
+    assert names_of([{"name": "a"}, {"name": 1}, {}, 1, "b"]) == ["a"]

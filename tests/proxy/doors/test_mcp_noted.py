@@ -95,6 +95,28 @@ async def test_past_the_limit_of_sessions_the_server_is_not_even_asked(monkeypat
     assert len(world.server.posted) == count
 
 
+# ---- what policy hides -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("revision", [*HANDSHAKE, None])
+async def test_hidden_tools_are_in_no_list_of_any_revision_and_pages_go_on(
+    world: DoorWorld, revision: str | None, is_stream: bool
+) -> None:
+    world.world.judging.hidden = frozenset({"purge"})
+    page, stream = listing("read", "purge", cursor="next"), Stream()
+    stream.say(page)
+    world.server.then("tools/list", streams(stream) if is_stream else answers(page))
+    if revision is None:
+        answered = await world.agent.modern(request("tools/list"))
+    else:
+        await world.agent.initialize(revision)
+        answered = await world.agent.send(request("tools/list"))
+    assert answered.is_stream == is_stream
+    result = (answered.events[-1].data if is_stream else answered.json)["result"]
+    assert ([tool["name"] for tool in result["tools"]], result["nextCursor"]) == (["read"], "next")
+
+
 # ---- era detection ---------------------------------------------------------------------------------------------------
 
 
