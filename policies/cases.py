@@ -25,7 +25,7 @@ ENDING = "_test.yaml"
 TOP_KEYS = ("version", "note", "cases")
 CASE_KEYS = ("note", "call", "facts", "at", "want")
 CALL_KEYS = ("tool", "args", "agent", "groups", "schema", "listed", "drifted", "method", "direction")
-WANT_KEYS = ("effect", "rules", "reason")
+WANT_KEYS = ("effect", "rules", "reason", "veto_window_sec", "review_after")
 USUAL_TIME = datetime(2026, 1, 7, 12, tzinfo=UTC)  # a Wednesday, at noon, where a case does not say when
 ANYTHING: Mapping[str, Any] = {"type": "object"}
 
@@ -79,6 +79,8 @@ def failures(cases: tuple[Case, ...], snapshot: PolicySnapshot) -> Iterator[str]
             "effect": decision.effect.value,
             "rules": list(decision.determining),
             "reason": decision.reason,
+            "veto_window_sec": decision.veto_window_sec,
+            "review_after": decision.review_after,
         }
         for key, wanted in case.want.items():
             if got[key] != wanted:

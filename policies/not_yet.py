@@ -24,7 +24,6 @@ TOP_LATER: Mapping[str, str] = {
 RULE_LATER: Mapping[str, str] = {
     "constraints": "constraints on allowed calls",
     "on_violation": "constraints on allowed calls",
-    "require_review_after": "review after the fact",
     "shadow": "shadow policies",
 }
 

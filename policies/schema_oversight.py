@@ -1,4 +1,4 @@
-"""The oversight models in a rule: decisions by their other names, `veto_window_sec`, and what silence may approve.
+"""The oversight models in a rule: their names, `veto_window_sec`, `require_review_after`, what silence may approve.
 
 Rules of this module (SEMANTICS §1.10, §1.11):
 * A name of a model is a spelling of a decision, nothing else: `in_the_loop` asks, `on_the_loop` lets a call go unless
@@ -43,6 +43,16 @@ def read_window(children: Mapping[str, Node], effect: Effect | None) -> int:
         node.mistake("a window in a rule nobody can veto", "use 'decision: allow_unless_vetoed'", at_key=True)
         return 0
     return node.whole(0, VETO_WINDOW_SEC_MAX) or 0
+
+
+def read_review_after(children: Mapping[str, Node], effect: Effect | None) -> bool:
+    """Whether people look at the call once it is over."""
+    node = children.get("require_review_after")
+    if node is None:
+        return False
+    if effect is not None and not effect.is_allowing:
+        node.mistake("a review afterwards in a rule that lets nothing go", "use it in a rule that allows", at_key=True)
+    return bool(node.truth())
 
 
 def approving_in_silence(policies: Iterable[Policy], entries: Sequence[ClassifyEntry]) -> Iterator[PolicyError]:

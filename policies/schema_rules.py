@@ -22,7 +22,7 @@ from policies.model import Approval, Effect, OnTimeout, Risk
 from policies.not_yet import DECISION_LATER, RULE_LATER
 from policies.reading import Node
 from policies.schema_approval import read_approval
-from policies.schema_oversight import MODELS, effect_of, read_window
+from policies.schema_oversight import MODELS, effect_of, read_review_after, read_window
 from policies.snapshot import Policy, Rule
 
 RULE_KEYS = (
@@ -36,6 +36,7 @@ RULE_KEYS = (
     "agent_message",
     "approval",
     "veto_window_sec",
+    "require_review_after",
     "when_missing",
 )
 DECISIONS = (
@@ -110,6 +111,7 @@ def _rule(node: Node, policy: str, number: int, facts: dict[str, Fact]) -> Rule 
         else None,
         approval=approval,
         veto_window_sec=window,
+        review_after=read_review_after(children, effect),
         skips_missing="when_missing" in children and children["when_missing"].value == "skip",
         file=file,
         line=line,

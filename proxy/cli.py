@@ -351,6 +351,17 @@ def approvals_veto(review: ReviewArgument, reason: ReasonOption, url: UrlOption 
     _as_reviewer("veto", url, review=review, comment=reason)
 
 
+@approvals_cli.command("judge")
+def approvals_judge(
+    review: ReviewArgument,
+    verdict: Annotated[str, typer.Argument(help="ok, wrong or harmful")],
+    note: Annotated[str, typer.Option("--note", "-m", help="Needed unless it is ok.")] = "",
+    url: UrlOption = REVIEW_URL,
+) -> None:
+    """Say what you think of a call that is over."""
+    _as_reviewer("judge", url, review=review, verdict=verdict, comment=note)
+
+
 @approvals_cli.command("undo")
 def approvals_undo(review: ReviewArgument, comment: CommentOption = "", url: UrlOption = REVIEW_URL) -> None:
     """Take an approval back before its call is sent."""

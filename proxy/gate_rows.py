@@ -3,7 +3,8 @@
 Rules of this module:
 * Pure: ids and keys come in at construction, times with each event.
 * Every change of state is a compare-and-set from the states the gate believes in, with its entry beside it (P13).
-* A quarantined output's review is opened in the very change that holds the output: none is ever held unseen.
+* A quarantined output's review is opened in the very change that holds the output: none is ever held unseen. So is the
+  one that people make of a call afterwards, in the change that ends it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from proxy.events import CallReceived
 from proxy.telling import Teller, inspection_json, is_error
 from redaction.model import Inspection
 from review import decisions
-from review.binding import binding, release_binding
+from review.binding import afterwards_binding, binding, release_binding
 from review.lifecycle import ReviewEvent, after, follow
 from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState, Stop
 from review.ports import Change, InsertCall, InsertReview, MoveCall, MoveReview
 
 RELEASE_EXPIRES_SEC = 7 * 24 * 3600
+JUDGED_WITHIN_SEC = 7 * 24 * 3600  # what is shown as late after it; nothing ends by it
 TOOL_ERROR = "the tool answered with an error"
 _DISPATCHING = frozenset({CallState.DISPATCHING})
 
@@ -118,6 +120,22 @@ class GateRows:
         )
         bound = release_binding(record, expires_at=review.expires_at, nonce=review.nonce)
         return replace(review, binding=bound)
+
+    def afterwards_review(self, record: CallRecord, at: float) -> ReviewRecord:
+        """A sample: people are to judge this call, which is over. Nothing waits for it, and no time ends it."""
+        review = ReviewRecord(
+            id=self._ids.review(),
+            call_id=record.id,
+            kind=ReviewKind.AFTERWARDS,
+            state=ReviewState.UNJUDGED,
+            opened_at=at,
+            expires_at=at + JUDGED_WITHIN_SEC,
+            approval=Approval(),
+            binding="",
+            nonce=self._ids.nonce(),
+            answered_rules=decisions.determining(record.decision),
+        )
+        return replace(review, binding=afterwards_binding(record, nonce=review.nonce))
 
     def binding(self, record: CallRecord, review: ReviewRecord) -> str:
         """What an approval of this review is for (P6)."""
@@ -271,11 +289,12 @@ class GateRows:
         `otherwise` is the change for the other case of the same outcome: one entry tells of both.
         """
         clean = not inspection.findings and not inspection.redactions
+        is_judged = decisions.wants_review_after(record.decision)
         failure = TOOL_ERROR if is_error(inspection.message) else None  # an earlier one is over by this answer
         fields: JsonObject = {"answered_at": at, "outcome_kind": inspection.outcome.value, "failure": failure}
         if delivered:
             fields["delivered_at"] = at
-        if not delivered or record.review_id is not None:
+        if not delivered or record.review_id is not None or is_judged:
             fields["outcome"] = inspection.message
         if not clean:
             fields["inspection"] = inspection_json(inspection)
@@ -285,7 +304,8 @@ class GateRows:
             else (self.teller.answered(record.id, inspection.message, inspection, at),)
         )
         move = MoveCall(record.id, _DISPATCHING, CallState.ANSWERED, {"updated_at": at, **fields})
-        return Change(rows=(move,), entries=entries, durable=not (clean and delivered))
+        durable = not (clean and delivered) or is_judged
+        return self._afterwards(record, at, Change(rows=(move,), entries=entries, durable=durable))
 
     def delivered(self, record: CallRecord, state: CallState, at: float) -> Change:
         """The answer's last byte went out. No entry of its own: the outcome's entry stands already."""
@@ -309,13 +329,22 @@ class GateRows:
                 "review_id": review.id,
             },
         )
-        return Change(rows=(move, InsertReview(review)), entries=(entry, opened))
+        return self._afterwards(record, at, Change(rows=(move, InsertReview(review)), entries=(entry, opened)))
+
+    def _afterwards(self, record: CallRecord, at: float, change: Change) -> Change:
+        """The end of a call, and with it the question what people think of it, where its policy wants one. A call that
+        is marked as sent ends by one of these changes, after a crash too, so none escapes."""
+        if not decisions.wants_review_after(record.decision) or record.to_send is None:
+            return change
+        review = self.afterwards_review(record, at)
+        opened = self.teller.review_opened(review, at, why="its rule wants people to look at it afterwards")
+        return replace(change, rows=(*change.rows, InsertReview(review)), entries=(*change.entries, opened))
 
     def _from_dispatching(
         self, record: CallRecord, to: CallState, at: float, entry: EntryDraft, **fields: object
     ) -> Change:
         move = MoveCall(record.id, _DISPATCHING, to, {"updated_at": at, **fields})
-        return Change(rows=(move,), entries=(entry,))
+        return self._afterwards(record, at, Change(rows=(move,), entries=(entry,)))
 
 
 def proposed_of(call: ToolCall) -> JsonObject:

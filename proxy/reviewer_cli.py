@@ -21,7 +21,16 @@ from policies.model import JsonObject
 from proxy.config_file import user_config_dir
 from proxy.refused_cli import exit_code
 from proxy.reviewer_client import Refused, ReviewerClient, Unreachable, load_sessions, save_session
-from proxy.reviewer_lines import SPOKEN_LENGTH, doubtful_row, in_line, print_shown, row, undoable_row, vetoable_row
+from proxy.reviewer_lines import (
+    SPOKEN_LENGTH,
+    doubtful_row,
+    in_line,
+    print_shown,
+    row,
+    undoable_row,
+    unjudged_row,
+    vetoable_row,
+)
 from review.inert import marked_json
 
 # What `list` says, and the queues it is of.
@@ -63,7 +72,8 @@ def _login(client: ReviewerClient, options: dict[str, Any]) -> int:
 
 
 def _list(client: ReviewerClient, options: dict[str, Any]) -> int:
-    queues = {name: client.listed(queue) for name, queue in _QUEUES.items()} | {"in_doubt": client.doubts()}
+    queues = {name: client.listed(queue) for name, queue in _QUEUES.items()}
+    queues |= {"in_doubt": client.doubts(), "afterwards": client.unjudged()}
     for name, one in queues.items():
         if one.is_cut:
             more = f"{len(one.rows)} of {one.total} are listed ({name.replace('_', ' ')}); the console has them all"
@@ -72,7 +82,7 @@ def _list(client: ReviewerClient, options: dict[str, Any]) -> int:
         total = {name: one.total for name, one in queues.items()}
         print(marked_json({**{name: one.rows for name, one in queues.items()}, "total": total}))
         return 0
-    if not any(one.rows for name, one in queues.items() if name != "undoable"):
+    if not any(one.rows for name, one in queues.items() if name not in ("undoable", "afterwards")):
         print("Nothing waits for people.")
     now = time.time()  # noqa: TID251 - a terminal's own clock, for showing time left
     for going in queues["vetoable"].rows:
@@ -83,6 +93,8 @@ def _list(client: ReviewerClient, options: dict[str, Any]) -> int:
         print(undoable_row(approved["review"], approved["call"]))
     for call in queues["in_doubt"].rows:
         print(doubtful_row(call))
+    for over in queues["afterwards"].rows:
+        print(unjudged_row(over["review"], over["call"]))
     return 0
 
 
@@ -136,6 +148,15 @@ def _veto(client: ReviewerClient, options: dict[str, Any]) -> int:
     """Say no to what would go by itself. Exactly one of this and sending happens; the answer says which."""
     shown = client.show(_whole_id(client, options["review"]))
     return _told(client.act("veto", shown, comment=options["comment"]))
+
+
+def _judge(client: ReviewerClient, options: dict[str, Any]) -> int:
+    """Say what one thinks of a call that is over."""
+    given = str(options["review"])
+    rows = client.unjudged().rows if len(given) == SPOKEN_LENGTH else []
+    ids = [str(row["review"]["id"]) for row in rows if str(row["review"]["id"]).endswith(given.upper())]
+    shown = client.show(ids[0] if len(ids) == 1 else given)
+    return _told(client.act("judge", shown, verdict=options["verdict"], comment=options["comment"]))
 
 
 def _undo(client: ReviewerClient, options: dict[str, Any]) -> int:
@@ -200,6 +221,7 @@ _VERBS: dict[str, Callable[[ReviewerClient, dict[str, Any]], int]] = {
     "approve": _approve,
     "reject": _reject,
     "veto": _veto,
+    "judge": _judge,
     "undo": _undo,
     "escalate": _escalate,
     "comment": _comment,

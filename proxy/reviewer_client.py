@@ -102,6 +102,11 @@ class ReviewerClient:
         found = self._ask("GET", "/doubts")
         return Listing(found["items"], found["total"], found["total"] > len(found["items"]))
 
+    def unjudged(self) -> Listing:
+        """Calls that are over and wait to be judged, the oldest first. Raises: Refused, Unreachable."""
+        answer = self._ask("GET", "/afterwards")
+        return Listing(answer["items"], answer["total"], answer["total"] > len(answer["items"]))
+
     def resolve(self, call: JsonObject, found: str, note: str) -> JsonObject:
         """Say what became of a call in doubt, as `show` showed it. Raises: Refused, Unreachable."""
         body = {"found": found, "note": note, "version": call["version"]}

@@ -38,6 +38,10 @@ def undoable_row(review: JsonObject, call: JsonObject) -> str:
     return f"{spoken(review)}  approved     {begin}  {arguments(call)}  [not sent yet]"
 
 
+def unjudged_row(review: JsonObject, call: JsonObject) -> str:
+    return f"{spoken(review)}  to judge     {in_line(call['agent'])} → {what(call)}  {arguments(call)}"
+
+
 def doubtful_row(call: JsonObject) -> str:
     return f"{spoken(call)}  in doubt     {in_line(call['agent'])} → {what(call)}"
 

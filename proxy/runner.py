@@ -388,7 +388,7 @@ class Runner:
                     if call.state is not CallState.DENIED:
                         self.recent.add(call.repeat_key, call.id)
                         life.attach(call.id)
-                case InsertReview(review):
+                case InsertReview(review) if review.state.is_open:
                     self.questions.count(review.call_id, life.exchange.call.agent.id)
                     self.questions.over(life.place)
                 case MoveCall(call_id, _, to, _):

@@ -148,6 +148,8 @@ def _answered(body: Mapping[str, Any], _: JsonObject) -> Said:
 
 def _opened(body: Mapping[str, Any], event: JsonObject) -> Said:
     held = body.get("kind") == "release"
+    if body.get("kind") == "afterwards":
+        return Said("to judge", Tone.QUIET, more="people look at it afterwards")
     if body.get("goes_by_itself"):
         left_sec = max(0, int(body.get("expires_at", 0)) - int(event["at"]))
         return Said("vetoable", Tone.WAITING, more=f"goes in {left_sec} s unless somebody vetoes it")
@@ -157,7 +159,7 @@ def _opened(body: Mapping[str, Any], event: JsonObject) -> Said:
 
 def _settled(body: Mapping[str, Any], event: JsonObject) -> Said:
     state = str(body.get("to_state") or "settled")
-    tone = Tone.GOOD if state in ("spendable", "approved", "released") else Tone.BAD
+    tone = Tone.GOOD if state in ("spendable", "approved", "released", "judged_ok") else Tone.BAD
     return Said(state, tone, more=_joined(_by(event), _why(body)))
 
 

@@ -7,7 +7,7 @@ Rules of this module:
   state in the form that would be sent, the tool definition's digest, the question's expiry, its nonce, and the rules
   it answers.
 * The nonce keeps the digest from being guessed back to the arguments when the record is exported (traps T27).
-* A release binds the whole held output instead.
+* A release binds the whole held output instead; what people say of a call afterwards, the call as it was sent.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from review.model import CallRecord, ReviewKind, ReviewRecord
 
 APPROVAL_FORM = "interlock-approval-v1"
 RELEASE_FORM = "interlock-release-v1"
+AFTERWARDS_FORM = "interlock-afterwards-v1"
 
 
 def binding(call: CallRecord, *, expires_at: float, nonce: str, rules: tuple[str, ...]) -> str:
@@ -60,6 +61,16 @@ def release_binding(call: CallRecord, *, expires_at: float, nonce: str) -> str:
     )
 
 
+def afterwards_binding(call: CallRecord, *, nonce: str) -> str:
+    """The digest a judgement of a call that is over is about: which call, as it was sent. Its outcome may still be
+    released or resolved meanwhile. Raises: ValueError if the call's arguments have been erased."""
+    to_send = call.to_send
+    if to_send is None:
+        raise ValueError(f"the arguments of call {call.id} have been erased")
+    who = _who_and_where(call)
+    return _digest({"form": AFTERWARDS_FORM, **who, "call": call.id, "sent": _exact_digest(to_send), "nonce": nonce})
+
+
 def binding_of(review: ReviewRecord, call: CallRecord) -> str | None:
     """The digest of `call` as it stands, under this review's terms; None once what it is about has been erased.
 
@@ -68,9 +79,11 @@ def binding_of(review: ReviewRecord, call: CallRecord) -> str | None:
     try:
         if review.kind is ReviewKind.RELEASE:
             return release_binding(call, expires_at=review.expires_at, nonce=review.nonce)
+        if review.kind is ReviewKind.AFTERWARDS:
+            return afterwards_binding(call, nonce=review.nonce)
         return binding(call, expires_at=review.expires_at, nonce=review.nonce, rules=review.answered_rules)
     except ValueError:
-        return None
+        return review.binding if review.kind is ReviewKind.AFTERWARDS else None  # nothing is let go by judging
 
 
 def _who_and_where(call: CallRecord) -> dict[str, Any]:

@@ -152,6 +152,8 @@ class Board:
         calls = {row.call.id: row.call for row in change.rows if isinstance(row, InsertCall)}
         for row in change.rows:
             match row:
+                case InsertReview(review) if not _is_live(review.state):
+                    pass  # a call to be judged afterwards: as many as there are, so they are read where they stand
                 case InsertReview(review):
                     call = calls.get(review.call_id)
                     if call is not None:

@@ -35,6 +35,8 @@ def to_json(decision: Decision, *, is_whole: bool = True) -> JsonObject:
     }
     if decision.gate_facts:
         kept["gate_facts"] = dict(decision.gate_facts)
+    if decision.review_after:
+        kept["review_after"] = True
     if not is_whole:
         return kept  # the rules and the snapshot say why
     return {
@@ -78,6 +80,10 @@ def gate_facts(decision: JsonObject) -> Mapping[str, Json]:
     """The facts the gate gave when the call was proposed, or last edited."""
     kept: Mapping[str, Json] = decision.get("gate_facts") or {}
     return kept
+
+
+def wants_review_after(decision: JsonObject) -> bool:
+    return decision.get("review_after") is True
 
 
 def determining(decision: JsonObject) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from policies.model import Direction, JsonObject, Risk
-from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, stops, vetoes, votes
+from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, samples, stops, vetoes, votes
 from review.binding import binding_of
-from review.board import Beside, Board, Choices, Counts, QueueName, QueuePage, Sought
+from review.board import Beside, Board, Choices, Count, Counts, QueueName, QueuePage, Sought
 from review.desk import Acted, Desk, Seen, recount
 from review.doubts import Found
 from review.lifecycle import ReviewEvent, states_allowing
@@ -155,6 +155,8 @@ class Inbox:
             raise NotFound(f"call {call_id}")
         if review is None and call.review_id is not None:
             review = await records.review(call.review_id)
+        if review is None:
+            review = await records.afterwards(call.id)
         given = tuple(await records.votes(review.id)) if review is not None else ()
         tally = await recount(self._desk, review, call, given) if review is not None else None
         inventory = self._desk.inventory
@@ -214,6 +216,17 @@ class Inbox:
 
     async def veto(self, review_id: str, reviewer: Reviewer, seen: Seen, comment: str) -> Acted:
         return await vetoes.veto(self._desk, review_id, reviewer, seen, comment)
+
+    async def unjudged(self, *, limit: int, after: tuple[float, str] = (0.0, "")) -> Sequence[Listed]:
+        """Calls that are over and wait for people's judgement, the oldest first. Raises: StoreDown."""
+        return await self._desk.records.unjudged(limit=limit, after=after)
+
+    async def count_unjudged(self) -> Count:
+        """Raises: StoreDown."""
+        return Count(*await self._desk.records.count_unjudged())
+
+    async def judge(self, review_id: str, reviewer: Reviewer, seen: Seen, verdict: str, note: str) -> Acted:
+        return await samples.judge(self._desk, review_id, reviewer, seen, verdict, note)
 
     def watching(self, reviewer: Reviewer) -> AbstractContextManager[None]:
         """While it lasts, this person receives the live feed."""

@@ -166,6 +166,15 @@ class Records(Protocol):
     async def precedents(self, shape: str, *, limit: int) -> Sequence[ReviewRecord]:
         """The reviews under this shape as they are now, the last settled first."""
 
+    async def unjudged(self, *, limit: int, after: tuple[float, str] = (0.0, "")) -> Sequence[Listed]:
+        """Calls that are over and wait for people's judgement, the oldest first, after (time of opening, id)."""
+
+    async def count_unjudged(self) -> tuple[int, float | None]:
+        """How many those are, and since when the oldest waits."""
+
+    async def afterwards(self, call_id: str) -> ReviewRecord | None:
+        """The judgement of this call, or the question for it."""
+
     async def session_calls(self, agent: str, session: str, *, limit: int) -> Sequence[CallRecord]:
         """The last calls of this agent's session, newest first, each in brief."""
 

@@ -123,6 +123,25 @@ def recent_reviews(connection: sqlite3.Connection, rows: Rows, limit: int) -> li
     return _listed(connection, rows, f"{_ENDED} ORDER BY changed_at DESC, rowid DESC", [_limit(limit)])
 
 
+def unjudged(connection: sqlite3.Connection, rows: Rows, limit: int, after: tuple[float, str]) -> list[Listed]:
+    """Calls that are over and wait for people's judgement, the oldest first, after a place in that order."""
+    condition = "state = 'unjudged' AND (opened_at, id) > (?, ?) ORDER BY opened_at, id"
+    return _listed(connection, rows, condition, [*after, _limit(limit)])
+
+
+def count_unjudged(connection: sqlite3.Connection, _rows: Rows) -> tuple[int, float | None]:
+    """How many, and since when the oldest waits; a number for people, whose rows are checked where they are shown."""
+    found = connection.execute("SELECT count(*), min(opened_at) FROM reviews WHERE state = 'unjudged'").fetchone()
+    return int(found[0]), found[1]
+
+
+def afterwards(connection: sqlite3.Connection, rows: Rows, call_id: str) -> ReviewRecord | None:
+    """The judgement of a call, or the question for it."""
+    condition = "call_id = ? AND kind = 'afterwards' ORDER BY opened_at DESC, id DESC"
+    found = _listed(connection, rows, condition, [call_id, 1])
+    return found[0].review if found else None
+
+
 def _listed(connection: sqlite3.Connection, rows: Rows, condition: str, values: Sequence[Any]) -> list[Listed]:
     connection.execute("BEGIN")  # reviews and calls as of one moment
     try:

@@ -181,6 +181,15 @@ class SqliteStore(Store):
     async def precedents(self, shape: str, *, limit: int) -> Sequence[ReviewRecord]:
         return await self._read(reads.precedents, shape, limit)
 
+    async def unjudged(self, *, limit: int, after: tuple[float, str] = (0.0, "")) -> Sequence[Listed]:
+        return await self._read(reads.unjudged, limit, after)
+
+    async def count_unjudged(self) -> tuple[int, float | None]:
+        return await self._read(reads.count_unjudged)
+
+    async def afterwards(self, call_id: str) -> ReviewRecord | None:
+        return await self._read(reads.afterwards, call_id)
+
     async def session_calls(self, agent: str, session: str, *, limit: int) -> Sequence[CallRecord]:
         return await self._read(reads.session_calls, agent, session, limit)
 

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from policies.model import JsonObject
+from review.board import PAGE_ROWS_MAX
 from review.console import bodies, queues, views
 from review.console.pages.login import source
 from review.console.pages.people import account_data
@@ -93,6 +94,7 @@ def routes(console: Console) -> list[BaseRoute]:
         route("GET", "/queue", _queue),
         route("GET", "/counts", _counts),
         route("GET", "/doubts", _doubts),
+        route("GET", "/afterwards", _afterwards),
         route("GET", "/approvals", _list),
         route("GET", "/approvals/{id}", _show),
         route("POST", "/approvals/{id}/reveal", _reveal),
@@ -206,6 +208,13 @@ async def _doubts(asked: Asked) -> JsonObject:
     return {"items": items, "total": (await inbox.counts(asked.me)).in_doubt.count}
 
 
+async def _afterwards(asked: Asked) -> JsonObject:
+    """Calls to be judged that are over, the oldest first."""
+    items = await asked.console.inbox.unjudged(limit=PAGE_ROWS_MAX)
+    total = (await asked.console.inbox.count_unjudged()).count
+    return {"items": [views.listed_data(item) for item in items], "total": total}
+
+
 async def _show(asked: Asked) -> JsonObject:
     shown = await asked.console.inbox.show(_id(asked), asked.me)
     background = await asked.console.inbox.background(shown)
@@ -265,6 +274,11 @@ async def _veto(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.veto(review_id, asked.me, asked.seen(), asked.text("comment", ""))
 
 
+async def _judge(asked: Asked, review_id: str) -> Acted:
+    verdict, note = asked.text("verdict"), asked.text("comment", "")
+    return await asked.console.inbox.judge(review_id, asked.me, asked.seen(), verdict, note)
+
+
 async def _undo(asked: Asked, review_id: str) -> Acted:
     return await asked.console.inbox.undo(review_id, asked.me, asked.seen(), asked.text("comment", ""))
 
@@ -300,6 +314,7 @@ _ACTS: Mapping[str, Callable[[Asked, str], Awaitable[Acted]]] = {
     "edit": _edit,
     "escalate": _escalate,
     "veto": _veto,
+    "judge": _judge,
     "undo": _undo,
     "claim": _claim,
     "unclaim": _unclaim,

@@ -26,6 +26,7 @@ _QUEUES: Mapping[str, tuple[str, str, str]] = {
     "in_doubt": ("In doubt", "they may or may not have happened", "Nothing is in doubt."),
     QueueName.VETOABLE: ("On the loop", "they go unless somebody vetoes them", "Nothing is about to go by itself."),
     QueueName.UNDOABLE: ("Not yet sent", "approved, can be taken back", "No approval waits to be sent."),
+    "afterwards": ("Afterwards", "they are over: were they right?", "No call waits to be judged."),
     "decided": ("Decided lately", "the latest first", "Nothing has been decided yet."),
 }
 

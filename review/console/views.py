@@ -184,7 +184,9 @@ def initials(name: str) -> str:
 
 
 def page_of(item: Listed) -> str:
-    """Where a review is looked at."""
+    """Where a review is looked at; a judgement under its own id, for its call may have another review."""
+    if item.review.kind is ReviewKind.AFTERWARDS:
+        return f"/c/{item.review.id}"
     return f"/q/{item.call.id}" if item.review.kind is ReviewKind.RELEASE else f"/c/{item.call.id}"
 
 
@@ -199,6 +201,7 @@ def shown_data(shown: Shown, waiting: Waiting) -> JsonObject:
     """A call page as data. A held output is not in it: looking at one in clear is an act of its own."""
     return {
         "call": call_data(shown.call),
+        "outcome": outcome_to_judge(shown),
         "review": review_data(shown.review) if shown.review is not None else None,
         "shown": shown.digest,
         "votes": [_vote(vote) for vote in shown.votes],
@@ -217,6 +220,12 @@ def shown_data(shown: Shown, waiting: Waiting) -> JsonObject:
         "agent_waits_until": waiting.until(shown.call.id),
         "entries": list(shown.entries),
     }
+
+
+def outcome_to_judge(shown: Shown) -> Any:
+    """What the agent was given, for whoever judges the call afterwards; a held output is looked at elsewhere."""
+    is_judged = shown.review is not None and shown.review.kind is ReviewKind.AFTERWARDS
+    return shown.call.outcome if is_judged and shown.call.state is CallState.ANSWERED else None
 
 
 def queue_data(queue: Queue) -> JsonObject:

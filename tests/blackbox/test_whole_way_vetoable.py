@@ -22,6 +22,7 @@ classify:
 rules:
   - {id: at-once, match: {tools: ["shop/report"]}, decision: on_the_loop}
   - {id: soon, match: {tools: ["shop/pay"]}, decision: on_the_loop, veto_window_sec: 2}
+  - {id: looked-at, match: {tools: ["shop/mail"]}, decision: out_of_the_loop, require_review_after: true}
   - {id: later, match: {tools: ["shop/pay_much"]}, decision: allow_unless_vetoed, veto_window_sec: 600}
 """
 
@@ -30,7 +31,7 @@ rules:
 def house(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     base: Path = tmp_path_factory.mktemp("vetoable")
     tools = ToolHouse()
-    tools.add("shop", [tool(name, amount="number") for name in ("report", "pay", "pay_much")])
+    tools.add("shop", [tool(name, amount="number") for name in ("report", "pay", "pay_much", "mail")])
     gate = WarmGate(launcher, base, POLICY, tools.config())
     try:
         gate.start()
@@ -124,3 +125,29 @@ async def test_p04_a_restart_within_its_window_keeps_it_and_lets_nothing_go_that
     await house.reviewer.approve(again)
     assert "pay ran" in text(await call(house.url("shop"), "pay", amount=5))
     assert house.dispatched("shop", "pay", amount=5) == 1
+
+
+async def to_judge(house: House, **arguments: Any) -> dict[str, Any]:
+    """The row of this call among those that people are to look at afterwards, once it is there."""
+    async with asyncio.timeout(20):
+        while True:
+            rows = (await asyncio.to_thread(house.reviewer.client.unjudged)).rows
+            found = [row for row in rows if is_call(row["call"], "mail", arguments)]
+            if found:
+                return dict(found[0])
+            await asyncio.sleep(0.01)
+
+
+async def test_p11_a_call_looked_at_afterwards_goes_at_once_and_is_judged_without_holding_anybody_up(
+    house: House,
+) -> None:
+    assert "mail ran" in text(await call(house.url("shop"), "mail", amount=6))
+    row = await to_judge(house, amount=6)
+    assert row["review"]["state"] == "unjudged"
+    shown = await asyncio.to_thread(house.reviewer.client.show, row["review"]["id"])
+    assert "mail ran" in str(shown["outcome"])
+    with pytest.raises(Refused, match="reason is needed"):
+        await asyncio.to_thread(house.reviewer.client.act, "judge", shown, verdict="harmful", comment="")
+    acted = await asyncio.to_thread(house.reviewer.client.act, "judge", shown, verdict="harmful", comment="wrong list")
+    assert acted["state"] == "judged_harmful"
+    assert (await house.reviewer.api("GET", "/afterwards"))["total"] == 0

@@ -175,6 +175,11 @@ def reference_decide(files: list[dict[str, Any]], call: ToolCall, level: Any = N
     return effect, tuple(ref for said, ref, _ in voices if said == effect)
 
 
+def reference_review_after(files: list[dict[str, Any]], call: ToolCall, level: Any = None) -> bool:
+    wanted = any(rule.get("require_review_after") for _, _, rule in voices_of(files, call, level))
+    return wanted and reference_decide(files, call, level)[0] != "deny"
+
+
 def reference_terms(files: list[dict[str, Any]], call: ToolCall, level: Any = None) -> tuple[int | None, str | None]:
     """For how long it can be vetoed, and what no answer means where people are asked or may come to be."""
     effect, winning = reference_decide(files, call, level)

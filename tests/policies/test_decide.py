@@ -335,6 +335,26 @@ def test_what_people_may_veto_waits_for_the_longest_window_any_policy_wants() ->
     assert (decision.approval.teams, decision.approval.on_timeout) == (("ops",), OnTimeout.APPROVE)
 
 
+@pytest.mark.parametrize(
+    ("other", "effect", "is_looked_at"),
+    [
+        ("allow", "allow", True),
+        ("on_the_loop", "allow_unless_vetoed", True),
+        ("require_approval", "require_approval", True),
+        ("deny", "deny", False),
+    ],
+)
+def test_a_review_afterwards_is_due_whoever_speaks_stricter_unless_nothing_goes(
+    other: str, effect: str, is_looked_at: bool
+) -> None:
+    one = snapshot(
+        "rules: [{decision: allow, require_review_after: true}]\nclassify: [{tools: x, risk: low}]",
+        f"rules: [{{decision: {other}}}]",
+    )
+    decision = judged(one, name="s/x")
+    assert (decision.effect.value, decision.review_after) == (effect, is_looked_at)
+
+
 def test_without_a_window_it_goes_at_once_and_nobody_is_asked() -> None:
     one = snapshot("rules: [{id: a, decision: on_the_loop}]\nclassify: [{tools: x, risk: low}]")
     decision = judged(one, name="s/x")

@@ -85,6 +85,8 @@ def test_the_table_s_calls_get_what_it_wants(table: dict[str, Any], row: dict[st
         "effect": decision.effect.value,
         "rules": list(decision.determining),
         "reason": decision.reason,
+        "veto_window_sec": decision.veto_window_sec,
+        "review_after": decision.review_after,
         "facts": dict(decision.facts),
         "errors": list(decision.errors),
         "approval": {key: plain(getattr(decision.approval, key, None)) for key in row["want"].get("approval", ())},

@@ -15,7 +15,14 @@ from policies.model import Agent, Decision, Effect, ToolCall
 from policies.schema import load_snapshot
 from policies.snapshot import PolicySnapshot
 from tests.policies.builders import NOON, call
-from tests.policies.reference_decide import ASKING, facts_given, reference_decide, reference_terms, said_by
+from tests.policies.reference_decide import (
+    ASKING,
+    facts_given,
+    reference_decide,
+    reference_review_after,
+    reference_terms,
+    said_by,
+)
 
 SERVERS, TOOLS, AGENTS = ("a", "b"), ("read", "write", "x.read", "deep/read"), ("bot", "other")
 PATTERNS = (
@@ -86,6 +93,8 @@ def rules(draw: st.DrawFn, decisions: tuple[str, ...] = DECISIONS) -> dict[str, 
     said = said_by(rule)
     if said in ASKING and draw(st.booleans()):
         rule["when_missing"] = "skip"
+    if said not in ASKING and draw(st.integers(0, 3)) == 0:
+        rule["require_review_after"] = draw(st.booleans())
     if said == "allow_unless_vetoed" and draw(st.booleans()):
         rule["veto_window_sec"] = draw(st.sampled_from([0, 5, 60]))
     if (said == "require_approval" or rule.get("veto_window_sec")) and draw(st.booleans()):
@@ -187,6 +196,7 @@ def test_it_agrees_with_the_naive_decision_point(files: list[dict[str, Any]], on
     decision = decide(one, loaded(files), told(one, level), at=NOON)
     assert (decision.effect.value, decision.determining) == reference_decide(files, one, level)
     assert terms_of(decision) == reference_terms(files, one, level)
+    assert decision.review_after == reference_review_after(files, one, level)
 
 
 def test_the_cases_are_about_every_way_a_decision_comes_about() -> None:
@@ -237,6 +247,7 @@ def test_it_agrees_with_the_naive_decision_point_in_tens_of_thousands_of_cases(
         decision = decide(one, one_snapshot, told(one, level), at=NOON)
         assert (decision.effect.value, decision.determining) == reference_decide(files, one, level)
         assert terms_of(decision) == reference_terms(files, one, level)
+        assert decision.review_after == reference_review_after(files, one, level)
 
 
 @given(policies(), calls, rules(decisions=("deny", "require_approval")))

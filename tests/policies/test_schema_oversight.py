@@ -44,6 +44,9 @@ def test_a_window_is_read_with_what_is_asked_if_nobody_could_have_vetoed() -> No
         ("{decision: in_the_loop, veto_window_sec: 5}", "a window in a rule nobody can veto"),
         ("{decision: on_the_loop, veto_window_sec: -1}", f"a whole number from 0 to {VETO_WINDOW_SEC_MAX}"),
         (f"{{decision: on_the_loop, veto_window_sec: {VETO_WINDOW_SEC_MAX + 1}}}", "a whole number from 0 to"),
+        ("{decision: deny, require_review_after: true}", "a review afterwards in a rule that lets nothing go"),
+        ("{decision: in_the_loop, require_review_after: true}", "a review afterwards in a rule that lets nothing go"),
+        ("{decision: allow, require_review_after: 1}", "must be true or false"),
         ("{decision: on_the_loop, approval: {team: ops}}", "an approval in a rule that does not ask"),
     ],
 )

@@ -97,6 +97,28 @@ def test_an_outcome_is_kept_for_reviewed_calls_and_for_those_not_delivered() -> 
     assert not kept(allowed, delivered=True)
 
 
+def test_whatever_ends_a_call_that_people_are_to_look_at_afterwards_opens_that_question_in_the_same_change() -> None:
+    built = rows()
+    decision = allow(review_after=True)
+    record = built.call(CallReceived(refund(50), decision, T0), CallState.DISPATCHING)
+    clean = Inspection(Outcome.ALLOW, response())
+    endings = [
+        built.answered(record, clean, T0, delivered=True),
+        built.answered(record, clean, T0, delivered=False),
+        built.quarantined(record, response(), Inspection(Outcome.QUARANTINE, None, why="odd"), T0),
+        built.in_doubt(record, "it broke", T0),
+        built.failed_after_send(record, "it broke", T0),
+    ]
+    for change in endings:
+        review = next(row.review for row in reversed(change.rows) if isinstance(row, InsertReview))
+        assert (review.kind, review.state, review.call_id) == (ReviewKind.AFTERWARDS, ReviewState.UNJUDGED, record.id)
+        assert change.durable
+        assert change.entries[-1].body["kind"] == "afterwards"
+    assert "outcome" in endings[0].rows[0].fields  # type: ignore[union-attr]
+    never_sent = built.failed_before_send(record, None, "no route", T0)
+    assert not any(isinstance(row, InsertReview) for row in never_sent.rows)
+
+
 def test_p08_a_quarantined_output_is_held_with_its_review_in_one_change() -> None:
     built = rows()
     record = built.call(CallReceived(refund(50), allow(), T0), CallState.DISPATCHING)

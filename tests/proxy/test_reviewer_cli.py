@@ -48,6 +48,7 @@ class Gate:
         self.acts: list[tuple[str, JsonObject, dict[str, Any]]] = []
         self.undoable: list[JsonObject] = []
         self.vetoable: list[JsonObject] = []
+        self.over: list[JsonObject] = []
         self.undo_until: float | None = None
         self.fails: Exception | None = None
         self.token = "token"
@@ -66,6 +67,9 @@ class Gate:
 
     def doubts(self) -> Listing:
         return Listing(self.doubtful, len(self.doubtful), False)
+
+    def unjudged(self) -> Listing:
+        return Listing(self.over, len(self.over), False)
 
     def queue(self) -> JsonObject:
         return {"settled": self.settled, "in_doubt": []}
@@ -196,6 +200,14 @@ def test_what_goes_by_itself_is_listed_with_its_time_and_vetoed_with_a_reason(
     assert "s unless vetoed]" in out
     assert reviewer_cli.run("veto", "http://gate", review="rev_01ABCDEF", comment="not today") == 0
     assert [(act, more) for act, _, more in gate.acts] == [("veto", {"comment": "not today"})]
+
+
+def test_calls_that_are_over_are_listed_last_and_judged(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    gate.over = [ROW]
+    reviewer_cli.run("list", "http://gate", json=False)
+    assert "ABCDEF  to judge     demo → payments/refund" in capsys.readouterr().out.splitlines()[-1]
+    assert reviewer_cli.run("judge", "http://gate", review="abcdef", verdict="wrong", comment="twice") == 0
+    assert [(act, more) for act, _, more in gate.acts] == [("judge", {"verdict": "wrong", "comment": "twice"})]
 
 
 def test_a_gate_that_does_not_answer_is_exit_code_three(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:

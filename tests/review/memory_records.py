@@ -21,6 +21,7 @@ from review.model import (
     LoginLink,
     LoginSession,
     Precedent,
+    ReviewKind,
     ReviewRecord,
     ReviewState,
     Verdict,
@@ -149,6 +150,19 @@ class MemoryRecords:
     async def precedents(self, shape: str, *, limit: int) -> Sequence[ReviewRecord]:
         like = sorted((p for p in self.precedents_by_review.values() if p.shape == shape), key=lambda p: -p.at)
         return [self.reviews[p.review_id] for p in like[:limit]]
+
+    async def unjudged(self, *, limit: int, after: tuple[float, str] = (0.0, "")) -> Sequence[Listed]:
+        wanted = [r for r in self.reviews.values() if r.state is ReviewState.UNJUDGED and (r.opened_at, r.id) > after]
+        chosen = sorted(wanted, key=lambda r: (r.opened_at, r.id))[:limit]
+        return [Listed(r, self.calls[r.call_id]) for r in chosen]
+
+    async def count_unjudged(self) -> tuple[int, float | None]:
+        times = [r.opened_at for r in self.reviews.values() if r.state is ReviewState.UNJUDGED]
+        return len(times), min(times, default=None)
+
+    async def afterwards(self, call_id: str) -> ReviewRecord | None:
+        found = [r for r in self.reviews.values() if r.call_id == call_id and r.kind is ReviewKind.AFTERWARDS]
+        return found[-1] if found else None
 
     async def session_calls(self, agent: str, session: str, *, limit: int) -> Sequence[CallRecord]:
         same = [brief(c) for c in self.calls.values() if (c.agent, c.session) == (agent, session)]

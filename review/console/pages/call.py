@@ -43,6 +43,7 @@ def routes(console: Console) -> list[BaseRoute]:
         "claim": claim,
         "unclaim": unclaim,
         "veto": veto,
+        "judge": judge,
         "undo": undo,
         "comment": comment,
         "resolve": resolve,
@@ -147,6 +148,13 @@ async def unclaim(visit: Visit) -> Response:
 async def veto(visit: Visit) -> Response:
     await visit.console.inbox.veto(await _review_id(visit), visit.who.reviewer, seen(visit), _comment(visit))
     return back_to(_path(visit), "vetoed")
+
+
+async def judge(visit: Visit) -> Response:
+    """What one thinks of a call that is over. The address is the review's own: the call may have another."""
+    verdict = visit.form.get("verdict", "")
+    await visit.console.inbox.judge(_id(visit), visit.who.reviewer, seen(visit), verdict, _comment(visit))
+    return back_to(_path(visit), "judged")
 
 
 async def undo(visit: Visit) -> Response:

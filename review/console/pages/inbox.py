@@ -34,6 +34,7 @@ class Other(StrEnum):
 
     DOUBT = "in_doubt"
     DECIDED = "decided"
+    AFTERWARDS = "afterwards"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,13 @@ def routes(console: Console) -> list[BaseRoute]:
 async def show(visit: Visit) -> Page:
     inbox, me = visit.console.inbox, visit.who.reviewer
     asked = asked_by(visit.request.query_params)
-    counts = await inbox.counts(me)
+    counts, unjudged = await inbox.counts(me), await inbox.count_unjudged()
     doubtful: Sequence[CallRecord] = ()
     choices: Choices | None = None
     if asked.queue == Other.DOUBT:
         page, doubtful = QueuePage((), counts.in_doubt.count, None), await inbox.doubtful()
+    elif asked.queue == Other.AFTERWARDS:
+        page = await _unjudged(visit, asked, unjudged.count)
     elif asked.queue == Other.DECIDED:
         decided = await inbox.decided()
         page = QueuePage(tuple(decided), len(decided), None)
@@ -92,7 +95,7 @@ async def show(visit: Visit) -> Page:
     is_empty = not rows and asked.queue == QueueName.MINE
     context = {
         "asked": asked,
-        "counts": listing.by_queue(counts),
+        "counts": {**listing.by_queue(counts), Other.AFTERWARDS.value: unjudged.count},
         "wanting": listing.wanting(counts),
         "rows": rows,
         "found": page.total,
@@ -104,6 +107,18 @@ async def show(visit: Visit) -> Page:
         "waiting": visit.console.waiting,
     }
     return Page("inbox.html", context, _data(asked, counts, page, doubtful))
+
+
+async def _unjudged(visit: Visit, asked: Asked, total: int) -> QueuePage:
+    """Calls to be judged afterwards, the oldest first, from the place in the address on; from the beginning without."""
+    at, _, review_id = asked.after.partition("~")
+    try:
+        after = (float(at), review_id)
+    except ValueError:
+        after = (0.0, "")
+    items = await visit.console.inbox.unjudged(limit=ROWS_MAX, after=after)
+    last = items[-1].review if len(items) == ROWS_MAX else None
+    return QueuePage(tuple(items), total, f"{last.opened_at!r}~{last.id}" if last is not None else None)
 
 
 async def _page(visit: Visit, asked: Asked, choices: Choices) -> tuple[Asked, QueuePage]:

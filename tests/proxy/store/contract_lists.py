@@ -10,8 +10,18 @@ import pytest
 from audit.entry import EntryDraft, EntryKind
 from proxy.store.base import Store
 from review.model import CallState, Precedent, ReviewKind, ReviewState, Verdict
-from review.ports import Change, ChangeLost, InsertPrecedent, InsertVote, MoveReview
-from tests.proxy.store.builders import T0, a_vote, a_waiting_call, an_entry, answered, approved, decided, opened
+from review.ports import Change, ChangeLost, InsertPrecedent, InsertReview, InsertVote, MoveReview
+from tests.proxy.store.builders import (
+    T0,
+    a_review,
+    a_vote,
+    a_waiting_call,
+    an_entry,
+    answered,
+    approved,
+    decided,
+    opened,
+)
 from tests.proxy.store.contract import PARKED, Opened, all_entries, kinds
 
 
@@ -63,6 +73,34 @@ class ListsContract(Opened):
         grant = MoveReview("rev of call_1", PARKED, ReviewState.SPENDABLE, {"grant_expires_at": T0 + 3_600})
         await store.apply(Change(rows=(rejected, grant), entries=(an_entry(),)))
         assert sorted(await store.live_reviews()) == ["rev of call_1", "rev of call_2"]
+
+    async def test_calls_to_be_judged_are_listed_by_themselves_the_oldest_first_and_no_time_ends_them(
+        self, store: Store
+    ) -> None:
+        for number in range(3):
+            call_id = f"call_{number}"
+            await store.apply(opened(call_id))
+            sample = a_review(
+                call_id,
+                id=f"sample {number}",
+                kind=ReviewKind.AFTERWARDS,
+                state=ReviewState.UNJUDGED,
+                opened_at=T0 + number,
+            )
+            await store.apply(Change(rows=(InsertReview(sample),), entries=(an_entry(),)))
+        assert [one.review.id for one in await store.unjudged(limit=2)] == ["sample 0", "sample 1"]
+        assert [one.review.id for one in await store.unjudged(limit=2, after=(T0 + 1, "sample 1"))] == ["sample 2"]
+        assert await store.count_unjudged() == (3, T0)
+        assert {one.review.kind for one in await store.open_reviews()} == {ReviewKind.APPROVAL}
+        assert await store.recent_reviews() == []
+        assert all(one.kind is not ReviewKind.AFTERWARDS for one in await store.due_reviews(T0 + 10**9))
+        judged = MoveReview("sample 0", frozenset({ReviewState.UNJUDGED}), ReviewState.JUDGED_WRONG)
+        await store.apply(Change(rows=(judged,), entries=(an_entry(),)))
+        assert await store.count_unjudged() == (2, T0 + 1)
+        found = await store.afterwards("call_0")
+        assert found is not None
+        assert found.state is ReviewState.JUDGED_WRONG
+        assert await store.afterwards("call_9") is None
 
     async def test_recent_reviews_are_those_no_longer_open_the_last_changed_first(self, store: Store) -> None:
         for number in range(4):

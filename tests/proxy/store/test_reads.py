@@ -12,7 +12,7 @@ from audit.chain import START
 from proxy.store import people, reads
 from proxy.store.base import PinnedTool, Tampered
 from proxy.store.transaction import commit_batch
-from review.model import Account, CallState, LoginSession, Precedent
+from review.model import Account, CallState, LoginSession, Precedent, ReviewKind, ReviewState
 from review.ports import Change, InsertPrecedent, InsertVote
 from tests.proxy.store.builders import T0, a_vote, an_entry, approved, decided, fresh, opened, preparing, rows
 
@@ -33,6 +33,7 @@ def database() -> Iterator[sqlite3.Connection]:
         Change(rows=(InsertPrecedent(Precedent("rev of ended", "shape", T0)),), entries=(an_entry("ended"),)),
         decided("sent", repeat_key="k"),
         decided("closed", state=CallState.CLOSED),
+        opened("judged", kind=ReviewKind.AFTERWARDS, state=ReviewState.UNJUDGED),
     ]
     works = [
         *(PREPARING.change(change).work for change in changes),
@@ -63,6 +64,8 @@ ASKED: dict[str, tuple[str, Ask]] = {
     "listed reviews' calls": ("calls", lambda c: reads.listed(c, ROWS, ["rev of a"])),
     "precedents": ("precedents", lambda c: reads.precedents(c, ROWS, "shape", 9)),
     "precedents' reviews": ("reviews", lambda c: reads.precedents(c, ROWS, "shape", 9)),
+    "afterwards": ("reviews", lambda c: reads.afterwards(c, ROWS, "judged")),
+    "unjudged": ("reviews", lambda c: reads.unjudged(c, ROWS, 9, (0.0, ""))),
     "a session's calls": ("calls", lambda c: reads.session_calls(c, ROWS, "demo", "s1", 9)),
     "alive": ("calls", lambda c: reads.alive(c, ROWS, CallState.WAITING, (0.0, 0), 9)),
     "answerable": ("calls", lambda c: reads.answerable(c, ROWS, (0.0, 0), 9)),
