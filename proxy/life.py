@@ -38,8 +38,8 @@ from proxy.parking import TooManyHeld, Waiter, Woken
 from proxy.tasks import spawn
 from proxy.upstreams.base import Sent, UpstreamFailed
 from proxy.watching import Times
-from review.model import ReviewState
-from review.ports import Change, ChangeLost, StoreDown
+from review.model import CallRecord, ReviewState
+from review.ports import Change, ChangeLost, InsertCall, StoreDown
 
 if TYPE_CHECKING:
     from proxy.runner import Runner
@@ -61,6 +61,7 @@ class Life:
         self._detached = False
         self._settled = False
         self._forwarded = False
+        self._inserts: CallRecord | None = None  # the call that the last change puts into the store, if it does
         self._attached: set[str] = set()
         self._cutting: asyncio.Timeout | None = None  # around the exchange with the tool, while there is one
 
@@ -134,6 +135,8 @@ class Life:
 
     async def _record(self, change: Change) -> ChangeWasLost | None:
         runner = self._runner
+        first = change.rows[0] if change.rows else None
+        self._inserts = first.call if isinstance(first, InsertCall) else None
         try:
             if change.durable:
                 failpoint("change.begun")
@@ -363,6 +366,8 @@ class Life:
     async def broke(self, why: str) -> bool:
         """Leave a call that may have been sent `in_doubt`. True if it may have been sent."""
         self._leave()
+        if not self._forwarded and self.gate.stage is Stage.DISPATCHING and self._inserts is not None:
+            await self._never_sent(self._inserts, why)
         if not self._forwarded or self._reply is not None:
             return False
         record = self.gate.record
@@ -373,6 +378,20 @@ class Life:
                 # It stays dispatching, and `name_doubts` says the same once the store is back.
                 log.error("doubt_not_recorded", call=record.id, why=str(problem))
         return True
+
+    async def _never_sent(self, record: CallRecord, why: str) -> None:
+        """A call of this life alone that may be marked as sent, and of which no byte has left: it failed before that.
+
+        The mark, if it was taken, is written before this change is; if it was not, there is no such call to move. A
+        grant that was being spent is left to `name_doubts`: another life may have spent it.
+        """
+        change = self._runner.rows.failed_before_send(record, None, why, self._runner.clock())
+        try:
+            await self._runner.records.apply(change)
+        except (ChangeLost, StoreDown, asyncio.CancelledError) as problem:
+            log.warning("not_sent_not_recorded", call=record.id, why=str(problem))
+            return
+        self._runner.recent.drop(record.id)
 
 
 def _now() -> float:

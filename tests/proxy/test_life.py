@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from audit.entry import EntryKind
 from proxy.exchange import AnswerKind
 from proxy.tasks import spawn
 from redaction.model import Inspection, Outcome
 from review.model import CallState, ReviewState
+from review.ports import Change
 from tests.proxy.builders import refund, response
 from tests.proxy.world import World
 
@@ -72,3 +75,26 @@ async def test_a_store_that_fails_after_the_tool_answered_leaves_doubt_not_silen
     world.records.is_down = False
     world.start()
     assert await world.runner.recover() == 1
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_p05_a_call_that_broke_before_its_first_byte_failed_before_it_was_sent(is_written: bool) -> None:
+    world = World()
+    apply, was_broken = world.records.apply, False
+
+    async def breaking(change: Change) -> None:
+        nonlocal was_broken
+        if was_broken:
+            await apply(change)
+            return
+        was_broken = True
+        if is_written:
+            await apply(change)
+        raise RuntimeError("a fault of ours")
+
+    world.records.apply = breaking  # type: ignore[method-assign]
+    answer = await world.runner.call(world.exchange(refund(50)))
+    assert (answer.kind, world.tool.dispatched) == (AnswerKind.REFUSED, [])
+    states = [call.state for call in world.records.calls.values()]
+    assert states == ([CallState.FAILED_BEFORE_SEND] if is_written else [])
+    assert (await world.runner.call(world.exchange(refund(50)))).kind is AnswerKind.RESULT
