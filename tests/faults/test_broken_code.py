@@ -128,8 +128,9 @@ async def test_p01_p04_a_store_that_breaks_refuses_and_comes_back_without_a_seco
     house.gate.switches.set(name, Action.BREAK)
     assert await told(house, asked) == NOTHING
     assert (house.gate.switches.struck(name), seen(house, asked)) == (1, 0)
-    written = {} if name == "commit.begun" else {"dispatching": 1}
-    assert house.disk.states_of(asked.arguments) == written
+    # Once the store is back, a call that was marked and never sent is named so: this looks before or after it.
+    written = ({},) if name == "commit.begun" else ({"dispatching": 1}, {"failed_before_send": 1})
+    assert house.disk.states_of(asked.arguments) in written
     await waiting(house, asked)  # the store is back
     assert await told(house, asked) in ("ran", DOUBT)  # nothing had left: either is true
     assert seen(house, asked) <= 1
