@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from policies.cases import failures, policies_of, read_cases
+from policies.constraints import FactCap, said
 from policies.errors import PolicyErrors
 from policies.facts import Fact
 from policies.loader import read_named
+from policies.model import Effect
 from policies.schema import load_snapshot
 from policies.snapshot import Policy, PolicySnapshot, Rule
 
@@ -65,12 +67,26 @@ def _advice(snapshot: PolicySnapshot) -> Iterator[str]:
         yield from _hidden_rules(policy)
         for rule in policy.rules:
             yield from _unbound_facts(rule, snapshot.facts)
+            yield from _constraints(rule, snapshot)
     for entry in snapshot.classify:
         if entry.risk_tags is None:
             yield f"{entry.file}:{entry.line}: no risk_tags; say which there are, or risk_tags: [] for none"
         patterns = entry.tools.patterns if entry.tools else ()
         if any(pattern.text in ("*", "**", "*/*", "*/**") for pattern in patterns):
             yield f"{entry.file}:{entry.line}: this classifies every tool of every server, also ones nobody looked at"
+
+
+def _constraints(rule: Rule, snapshot: PolicySnapshot) -> Iterator[str]:
+    if rule.effect is Effect.ALLOW_WITH_CONSTRAINTS and not rule.constraints:
+        usual = ", ".join(f"{bound.kind} {said(bound.value)}" for bound in snapshot.default_constraints)
+        yield f"{rule.file}:{rule.line}: rule '{rule.id}' has no constraints: held to {usual}"
+    for bound in rule.constraints:
+        fact = snapshot.facts[bound.check.name] if isinstance(bound.check, FactCap) else None
+        if fact is not None and fact.path is None and not fact.by_gate:
+            yield (
+                f"{rule.file}:{rule.line}: rule '{rule.id}' never holds a call to {bound.kind}:"
+                f" no file says where '{fact.name}' stands"
+            )
 
 
 def _hidden_rules(policy: Policy) -> Iterator[str]:

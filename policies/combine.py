@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from policies.constraints import Bound
 from policies.model import Approval, Classification, Effect, OnTimeout, Risk
 
 _STRICTEST_FIRST = list(OnTimeout)
@@ -24,7 +25,7 @@ _BY_TIER = {Risk.LOW: OnTimeout.APPROVE, Risk.MEDIUM: OnTimeout.ESCALATE}
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What one policy says: the rule that spoke (`ref`), its effect, and its words."""
+    """What one policy says: the rule that spoke (`ref`), its effect, its words, and what it holds the call to."""
 
     ref: str
     effect: Effect
@@ -33,6 +34,8 @@ class Voice:
     approval: Approval | None = None
     veto_window_sec: int = 0
     review_after: bool = False
+    bounds: tuple[Bound, ...] = ()
+    asks_on_violation: bool = False
 
 
 def strictest(voices: Sequence[Voice]) -> tuple[Voice, ...]:

@@ -16,6 +16,7 @@ from policies.arguments import ArgumentsInvalid
 from policies.arguments import check as check_arguments
 from policies.autonomy import LEVEL_FACT
 from policies.combine import Voice, merge_approvals, public_message, reasons, strictest, veto_window
+from policies.constraints import hold
 from policies.criteria.base import YES, Truth, View
 from policies.facts import FactReader
 from policies.model import Decision, Effect, Json, ToolCall, TraceStep
@@ -51,9 +52,11 @@ def decide(
        or by a glob whose server is literal; a `tools/call` whose definition is not known only if `tools:` names it
        literally; never if the rule is in `ambiguous_rules` (bare names that fit tools of several servers).
     6. A tool whose definition is new or changed adds one asking voice (`tool-definition-changed`) to those that spoke.
-    7. The strictest effect any voice has is the decision; asking voices are merged into one review, and so are those
+    7. The call is held to the constraints of every voice (constraints.py). Each that it violates adds a voice that
+       denies, or asks where the rule says `on_violation: ask`; the others, at their tightest, are in the decision.
+    8. The strictest effect any voice has is the decision; asking voices are merged into one review, and so are those
        that allow unless people veto, with the longest of their windows. Silence denies.
-    8. Unless it is denied, people look at the call afterwards if any voice wants it.
+    9. Unless it is denied, people look at the call afterwards if any voice wants it.
 
     Raises: ValueError if `at` has no time zone, which no caller of ours may do.
     """
@@ -84,17 +87,21 @@ def decide(
         voices.append(asking)
         trace.append(built_in.step(asking.ref, asking.effect, asking.reason))
 
+    held = hold(voices, snapshot.default_constraints, view)
+    voices.extend(held.violations)
+    trace.extend(held.trace)
     winners = strictest(voices) if voices else ()
     effect = winners[0].effect if winners else Effect.DENY
     window = veto_window(winners) if winners else None
     return Decision(
         effect=effect,
         reason=reasons(winners) if winners else SILENCE,
-        determining=tuple(voice.ref for voice in winners),
+        determining=tuple(dict.fromkeys(voice.ref for voice in winners)),
         snapshot=snapshot.id,
         classification=profile.labels,
         trace=tuple(trace),
         approval=merge_approvals(winners, profile.labels) if effect is Effect.REQUIRE_APPROVAL or window else None,
+        constraints=held.constraints if effect is not Effect.DENY else (),
         agent_message=public_message(winners),
         facts=view.facts.values(),
         errors=tuple(f"{step.policy}#{step.rule}: {step.error}" for step in trace if step.error),
@@ -121,7 +128,7 @@ def _hear(
 
 
 def _voice(rule: Rule) -> Voice:
-    more = (rule.veto_window_sec, rule.review_after)
+    more = (rule.veto_window_sec, rule.review_after, rule.constraints, rule.asks_on_violation)
     return Voice(rule.ref, rule.effect, rule.reason, rule.agent_message, rule.approval, *more)
 
 

@@ -206,7 +206,15 @@ class Decision:
     @property
     def goes_at_once(self) -> bool:
         """Whether nobody needs to be asked or waited for: plainly allowed, or vetoable with no window."""
-        return self.effect is Effect.ALLOW or (self.effect is Effect.ALLOW_UNLESS_VETOED and self.veto_window_sec == 0)
+        match self.effect:
+            case Effect.ALLOW:
+                return True
+            case Effect.ALLOW_WITH_CONSTRAINTS:  # only with what it is held to
+                return bool(self.constraints)
+            case Effect.ALLOW_UNLESS_VETOED:
+                return self.veto_window_sec == 0
+            case _:
+                return False
 
     @property
     def waits_for_people(self) -> bool:

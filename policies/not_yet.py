@@ -17,18 +17,16 @@ TOP_LATER: Mapping[str, str] = {
     "approval_queue_policy": "reviewer operations",
     "fatigue_controls": "reviewer operations",
     "evidence_contract": "reviewer operations",
-    "default_constraints": "constraints on allowed calls",
     "budgets": "budgets over a window",
 }
 
 RULE_LATER: Mapping[str, str] = {
-    "constraints": "constraints on allowed calls",
-    "on_violation": "constraints on allowed calls",
     "shadow": "shadow policies",
 }
 
-DECISION_LATER: Mapping[str, str] = {
-    "allow_with_constraints": "constraints on allowed calls",
+CONSTRAINTS_LATER: Mapping[str, str] = {
+    "max_calls": "calls per window",
+    "max_sum_": "budgets over a window",
 }
 
 APPROVAL_LATER: Mapping[str, str] = {

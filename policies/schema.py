@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 
 from policies.autonomy import Autonomy
 from policies.classify import ClassifyEntry
+from policies.constraints import DEFAULTS, Bound
 from policies.errors import PolicyError, PolicyErrors
 from policies.fact_types import types_used
 from policies.facts import Fact, FactType
@@ -24,6 +25,7 @@ from policies.not_yet import TOP_LATER
 from policies.packs import VOCABULARY, vocabulary
 from policies.reading import Node, Source
 from policies.schema_autonomy import AUTONOMY_KEYS, read_autonomy
+from policies.schema_constraints import read_constraints
 from policies.schema_facts import Definition, finished, merge, read_classify, read_facts
 from policies.schema_output import read_output
 from policies.schema_oversight import approving_in_silence
@@ -34,7 +36,10 @@ from policies.yaml_source import load_positioned
 
 __all__ = ["FILES_MAX", "TOP_KEYS", "PolicyError", "PolicyErrors", "load_snapshot"]
 
-TOP_KEYS = ("version", "name", "default", "facts", "classify", "rules", "output", "visibility", *AUTONOMY_KEYS)
+TOP_KEYS = (
+    *("version", "name", "default", "facts", "classify", "rules", "output", "visibility", "default_constraints"),
+    *AUTONOMY_KEYS,
+)
 FILES_MAX = 500
 
 RESERVED = "interlock/"
@@ -84,10 +89,12 @@ def load_snapshot(
     autonomy = next(iter(ladders.values()), None)
     levels = autonomy.levels if autonomy is not None else ()
     mistakes.extend(approving_in_silence([*policies.values(), *levels], classify))
+    usual = _default_constraints(documents, facts)
     if mistakes:
         raise PolicyErrors(mistakes)
     shown = tuple(one for one in visibility if one is not None)
-    return PolicySnapshot(dict(files), tuple(policies.values()), facts, tuple(classify), tuple(output), autonomy, shown)
+    named = tuple(policies.values())
+    return PolicySnapshot(dict(files), named, facts, tuple(classify), tuple(output), autonomy, shown, usual)
 
 
 def _documents(files: Mapping[str, str], mistakes: list[PolicyError]) -> dict[str, dict[str, Node]]:
@@ -146,6 +153,14 @@ def _read_ladder(
         )
         return
     ladders[file] = ladder
+
+
+def _default_constraints(documents: Mapping[str, Mapping[str, Node]], facts: Mapping[str, Fact]) -> tuple[Bound, ...]:
+    """What one file says for the whole set."""
+    said = [document["default_constraints"] for document in documents.values() if "default_constraints" in document]
+    for node in said[1:]:
+        node.mistake("a second 'default_constraints' in this set", f"the first is in {said[0].place[0]}", at_key=True)
+    return read_constraints(said[0], facts) if said else DEFAULTS
 
 
 def _policy_name(children: Mapping[str, Node], file: str, taken: Mapping[str, Policy]) -> str:

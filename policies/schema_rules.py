@@ -4,7 +4,9 @@ Rules of this module:
 * Both forms are one language: `tool: "file.write"` is `match: {tools: ["file.write"]}`, and `action` a decision.
 * A rule without `id` is known by its number in the file, from 1.
 * What can be seen at load to be never what it says is a mistake at load: an approval in a rule that does not ask, a
-  question that approves itself for calls that are not low risk, `when_missing` where it cannot matter.
+  question that approves itself for calls that are not low risk, `when_missing` where it cannot matter, constraints of
+  a rule that denies.
+* A rule that allows and has constraints is `allow_with_constraints`, whichever of the two its author wrote.
 """
 
 from __future__ import annotations
@@ -13,15 +15,17 @@ import re
 
 from policies.condition import Condition, compile_condition
 from policies.condition_tokens import BadCondition
+from policies.constraints import Bound
 from policies.criteria import Match, read_match
 from policies.criteria.base import Patterns, Scope, read_pattern
 from policies.criteria.risk import IsRisk
 from policies.criteria.tools import Tools
 from policies.facts import Fact
 from policies.model import Approval, Effect, OnTimeout, Risk
-from policies.not_yet import DECISION_LATER, RULE_LATER
+from policies.not_yet import RULE_LATER
 from policies.reading import Node
 from policies.schema_approval import read_approval
+from policies.schema_constraints import ON_VIOLATION, read_constraints
 from policies.schema_oversight import MODELS, effect_of, read_review_after, read_window
 from policies.snapshot import Policy, Rule
 
@@ -38,16 +42,19 @@ RULE_KEYS = (
     "veto_window_sec",
     "require_review_after",
     "when_missing",
+    "constraints",
+    "on_violation",
 )
 DECISIONS = (
     Effect.ALLOW.value,
     Effect.DENY.value,
     Effect.REQUIRE_APPROVAL.value,
+    Effect.ALLOW_WITH_CONSTRAINTS.value,
     Effect.ALLOW_UNLESS_VETOED.value,
     *MODELS,
 )
 ACTIONS = {"allow": Effect.ALLOW, "escalate": Effect.REQUIRE_APPROVAL, "block": Effect.DENY}
-DEFAULTS = (Effect.ALLOW.value, Effect.REQUIRE_APPROVAL.value)
+DEFAULTS = (Effect.ALLOW.value, Effect.ALLOW_WITH_CONSTRAINTS.value, Effect.REQUIRE_APPROVAL.value)
 WHEN_MISSING = ("match", "skip")
 AGENT_MESSAGE_CHARS_MAX = 500
 
@@ -94,7 +101,11 @@ def _rule(node: Node, policy: str, number: int, facts: dict[str, Fact]) -> Rule 
     match = _short_match(children) if is_short else _match(children, scope)
     condition = _condition(children["condition"], facts) if "condition" in children else None
     window = read_window(children, effect)
-    approval = _approval(children, effect, match, window)
+    constraints = _constraints(children, effect, facts)
+    asks_on_violation = _asks_on_violation(children, effect)
+    approval = _approval(children, Effect.REQUIRE_APPROVAL if asks_on_violation else effect, match, window)
+    if constraints and effect is Effect.ALLOW:
+        effect = Effect.ALLOW_WITH_CONSTRAINTS
     _check_when_missing(children, effect)
     if effect is None or rule_id is None:
         return None
@@ -113,6 +124,8 @@ def _rule(node: Node, policy: str, number: int, facts: dict[str, Fact]) -> Rule 
         veto_window_sec=window,
         review_after=read_review_after(children, effect),
         skips_missing="when_missing" in children and children["when_missing"].value == "skip",
+        constraints=constraints,
+        asks_on_violation=asks_on_violation,
         file=file,
         line=line,
         column=column,
@@ -132,7 +145,7 @@ def _effect(node: Node, children: dict[str, Node]) -> Effect | None:
     if "decision" not in children:
         node.mistake("a rule without 'decision'", f"one of {', '.join(DECISIONS)}")
         return None
-    word = children["decision"].word(DECISIONS, later=DECISION_LATER)
+    word = children["decision"].word(DECISIONS)
     return None if word is None else effect_of(word)
 
 
@@ -179,6 +192,25 @@ def _approval(children: dict[str, Node], effect: Effect | None, match: Match, wi
     if approval.on_timeout is OnTimeout.APPROVE and tiers != {Risk.LOW}:
         node.mistake("'on_timeout: approve' in a rule about more than low risk", "use deny or escalate")
     return approval
+
+
+def _constraints(children: dict[str, Node], effect: Effect | None, facts: dict[str, Fact]) -> tuple[Bound, ...]:
+    if "constraints" not in children:
+        return ()
+    if effect is Effect.DENY:
+        children["constraints"].mistake(
+            "constraints in a rule that denies", "there is no call to hold to them", at_key=True
+        )
+    return read_constraints(children["constraints"], facts)
+
+
+def _asks_on_violation(children: dict[str, Node], effect: Effect | None) -> bool:
+    node = children.get("on_violation")
+    if node is None:
+        return False
+    if "constraints" not in children and effect is not Effect.ALLOW_WITH_CONSTRAINTS:
+        node.mistake("'on_violation' in a rule without constraints", "add 'constraints'", at_key=True)
+    return node.word(ON_VIOLATION) == "ask"
 
 
 def _check_when_missing(children: dict[str, Node], effect: Effect | None) -> None:

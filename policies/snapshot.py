@@ -17,6 +17,7 @@ from functools import lru_cache
 from policies.autonomy import Autonomy
 from policies.classify import ClassifyEntry, classify
 from policies.condition import Condition
+from policies.constraints import DEFAULTS, Bound
 from policies.criteria import Match
 from policies.criteria.base import Target
 from policies.facts import Fact
@@ -43,6 +44,8 @@ class Rule:
     veto_window_sec: int = 0
     review_after: bool = False
     skips_missing: bool = False
+    constraints: tuple[Bound, ...] = ()
+    asks_on_violation: bool = False
     file: str = ""
     line: int = 1
     column: int = 1
@@ -137,6 +140,7 @@ class PolicySnapshot:
     output: tuple[OutputRule, ...] = ()
     autonomy: Autonomy | None = None
     visibility: tuple[Visibility, ...] = ()
+    default_constraints: tuple[Bound, ...] = DEFAULTS
     digest: str = ""
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from policies.constraints import UNBOUNDED, AtDispatch
 from policies.model import JsonObject, ToolCall
 from proxy.exchange import Answer
 from redaction.model import Surface
@@ -24,11 +25,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send exactly this call to its tool. `is_read`: failing after it was sent leaves nobody in doubt."""
+    """Send exactly this call to its tool, held to `within`. `is_read`: failing after it was sent leaves nobody in
+    doubt."""
 
     call_id: str
     call: ToolCall
     is_read: bool = False
+    within: AtDispatch = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,9 +83,12 @@ class ChangeWasLost:
 
 @dataclass(frozen=True, slots=True)
 class ResponseReceived:
+    """`held`: why nobody is to look at it, where it broke a constraint and a sentence of ours stands in its place."""
+
     response: JsonObject
     http_status: int
     at: float
+    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

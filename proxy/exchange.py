@@ -30,10 +30,14 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """The tool's final JSON-RPC response to the dispatched request, not yet inspected, with its HTTP status."""
+    """The tool's final JSON-RPC response to the dispatched request, not yet inspected, with its HTTP status.
+
+    `held`: it broke a constraint, this says how, and `response` is a sentence of ours in its place.
+    """
 
     response: JsonObject
     http_status: int = 200
+    held: str | None = None
 
 
 class Exchange(Protocol):

@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from audit.entry import EntryKind
+from policies.constraints import at_dispatch
 from policies.model import Approval, Decision, Direction, Effect, JsonObject, ToolCall
 from proxy import answers
 from proxy.commands import AwaitOutcome, Command, Detach, Forward, Inspect, Park, Record, Reply, Reread
@@ -41,8 +42,8 @@ from proxy.events import (
 from proxy.exchange import Answer
 from proxy.gate_rows import GateRows
 from proxy.repeats import Repeat, repeat_of
-from proxy.spending import why_void
-from redaction.model import Outcome, Surface
+from proxy.spending import held_to, why_void
+from redaction.model import Inspection, Outcome, Surface
 from review.lifecycle import ReviewEvent, states_allowing
 from review.model import CallRecord, CallState, ReviewRecord, ReviewState, Stop
 from review.ports import Change
@@ -165,14 +166,15 @@ class Gate:
             ]
         if decision.waits_for_people:
             return self._open_review(event)
-        if decision.goes_at_once:
+        within = at_dispatch(decision.constraints)
+        if decision.goes_at_once and within is not None:
             record = self._keep(self._rows.call(event, CallState.DISPATCHING))
             self.stage = Stage.DISPATCHING
             return [
                 Record(self._rows.decided(record, event)),
-                Forward(record.id, event.call, self._is_read(event.call)),
+                Forward(record.id, event.call, self._is_read(event.call), within),
             ]
-        # A deny; or an effect that nobody here enforces, which is refused all the same (P1).
+        # A deny; or an effect or a constraint that nobody here enforces, which is refused all the same (P1).
         record = self._keep(self._rows.call(event, CallState.DENIED))
         self.stage = Stage.DONE
         return [Record(self._rows.decided(record, event)), Reply(self._denied(decision))]
@@ -289,14 +291,14 @@ class Gate:
         same_definition = (call.definition.digest if call.definition is not None else None) == record.definition_digest
         if not same_definition or self._rows.binding(record, review) != review.binding:
             return self._supersede(event, call, decision, why="the call is no longer what was approved")
-        void = why_void(record, review, decision)
-        if void is not None:
-            return self._supersede(event, call, decision, why=void)
+        void, within = why_void(record, review, decision), held_to(record)
+        if void is not None or within is None:
+            return self._supersede(event, call, decision, why=void or "nobody can hold it to what people were shown")
         self._call = call
         self.stage = Stage.DISPATCHING
         return [
             Record(self._rows.spent(record, review, decision, event.at)),
-            Forward(record.id, call, self._is_read(call)),
+            Forward(record.id, call, self._is_read(call), within),
         ]
 
     def _supersede(self, event: ReviewChanged, call: ToolCall, decision: Decision, *, why: str) -> list[Command]:
@@ -377,6 +379,9 @@ class Gate:
 
     def _response_received(self, event: ResponseReceived) -> list[Command]:
         call = self._known_call(event)
+        if event.held is not None:
+            inspection = Inspection(Outcome.QUARANTINE, why=event.held)
+            return self._response_inspected(ResponseInspected(event.response, event.http_status, inspection, event.at))
         self.stage = Stage.INSPECTING
         surface = Surface.ERROR if "error" in event.response else Surface.RESULT
         return [Inspect(call, event.response, event.http_status, surface)]

@@ -150,12 +150,14 @@ class Life:
         return None
 
     async def _forward(self, command: Forward) -> Event:
-        clock, call, sent = self._runner.clock, command.call, Sent(is_read=command.is_read)
+        clock, call, within = self._runner.clock, command.call, command.within
+        is_bounded = within.runtime_sec is not None or within.response_bytes is not None
+        sent = Sent(is_read=command.is_read, response_bytes_max=within.response_bytes, is_bounded=is_bounded)
         stop = self._runner.stopped.over(call.agent.id, call.server)
         if stop is not None:  # it came while the decision was being written
             return CallStopped(stop, False, clock())
         self._forwarded = True
-        cutting = self._cutting = asyncio.timeout(None)
+        cutting = self._cutting = asyncio.timeout(within.runtime_sec)
         began = _now()
         failpoint("dispatch.begun")
         try:
@@ -166,12 +168,14 @@ class Life:
         except TimeoutError:
             if not cutting.expired():
                 raise
-            return self._broke_off(call, "it was stopped", sent=sent.happened)
+            is_late = within.runtime_sec is not None and _now() - began >= within.runtime_sec
+            why = f"it ran for the {within.runtime_sec} s that max_runtime_sec allows" if is_late else "it was stopped"
+            return self._broke_off(call, why, sent=sent.happened)
         finally:
             self._cutting = None
             self.times.tool += _now() - began
         failpoint("response.read")
-        return ResponseReceived(dispatched.response, dispatched.http_status, clock())
+        return ResponseReceived(dispatched.response, dispatched.http_status, clock(), dispatched.held)
 
     def _broke_off(self, call: ToolCall, why: str, *, sent: bool) -> Event:
         stop = self._runner.stopped.over(call.agent.id, call.server)

@@ -11,6 +11,7 @@ from typing import Any
 
 from audit.entry import EntryDraft, EntryKind
 from audit.masks import commit
+from policies.constraints import said
 from policies.model import Decision, JsonObject, ToolCall
 from redaction.model import Inspection
 from review.model import CallRecord, ReviewRecord, ReviewState
@@ -57,6 +58,10 @@ class Teller:
             body["definition"] = call.definition.digest
         if call.agent.on_behalf_of is not None:
             body["on_behalf_of"] = self.commitment(call.agent.on_behalf_of)
+        if decision.constraints:
+            body["constraints"] = [
+                {"kind": one.kind, "value": said(one.value), "rule": one.rule} for one in decision.constraints
+            ]
         if decision.errors:
             body["errors"] = len(decision.errors)
         return EntryDraft(EntryKind.CALL_DECIDED, at, f"agent:{call.agent.id}", call_id, body)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from policies.model import Decision, Json, JsonObject, Risk, TraceStep
+from policies.model import Constraint, Decision, Json, JsonObject, Risk, TraceStep
 
 _TIERS: Mapping[str | None, int] = {Risk.LOW.value: 0, Risk.MEDIUM.value: 1, Risk.HIGH.value: 2, None: 3}
 
@@ -37,13 +37,14 @@ def to_json(decision: Decision, *, is_whole: bool = True) -> JsonObject:
         kept["gate_facts"] = dict(decision.gate_facts)
     if decision.review_after:
         kept["review_after"] = True
+    if decision.constraints:
+        kept["constraints"] = [{"kind": one.kind, "value": one.value, "rule": one.rule} for one in decision.constraints]
     if not is_whole:
         return kept  # the rules and the snapshot say why
     return {
         **kept,
         "facts": dict(decision.facts),
         "errors": list(decision.errors),
-        "constraints": [{"kind": one.kind, "value": one.value, "rule": one.rule} for one in decision.constraints],
         "trace": [_step(step) for step in decision.trace],
     }
 
@@ -84,6 +85,11 @@ def gate_facts(decision: JsonObject) -> Mapping[str, Json]:
 
 def wants_review_after(decision: JsonObject) -> bool:
     return decision.get("review_after") is True
+
+
+def constraints(decision: JsonObject) -> tuple[Constraint, ...]:
+    """What the call is held to."""
+    return tuple(Constraint(one["kind"], one["value"], one["rule"]) for one in decision.get("constraints", ()))
 
 
 def determining(decision: JsonObject) -> tuple[str, ...]:

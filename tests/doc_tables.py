@@ -119,6 +119,8 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "policies.schema_autonomy.LEVEL_NAME_CHARS_MAX": "characters of a level's name",
         "policies.autonomy.SUCCESSES_MAX": "successes a promotion may ask for",
         "policies.autonomy.PERIOD_DAYS_MAX": "days of a review period",
+        "policies.schema_constraints.RUNTIME_SEC_MAX": "seconds that a `max_runtime_sec` may allow",
+        "policies.schema_constraints.RESPONSE_BYTES_MAX": "bytes that a `max_response_bytes` may allow",
         "policies.schema_output.KEEP_LAST_MAX": "characters that masking may leave",
         "policies.schema_facts.FACTS_MAX": "facts of one set",
         "policies.facts.FACT_CHARS_MAX": "characters of a fact's value; more: doubt",
@@ -264,6 +266,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
 }
 
 NO_LIMITS: Mapping[str, str] = {
+    "proxy.upstreams.base.Sent.response_bytes_max": "what a rule's `max_response_bytes` says for one call",
     "policies.facts.EXACT_MAX": "the largest whole number a float tells from its neighbour",
     "proxy.wire.strict_json.SAFE_INTEGER_MAX": "the same, as RFC 8259 §6 says it",
     "proxy.demo.": "the demo's own patience",

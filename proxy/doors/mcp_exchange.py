@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -22,7 +23,7 @@ from mcp.types.jsonrpc import INTERNAL_ERROR
 
 from policies.model import JsonObject, ToolCall
 from proxy.doors.mcp_carried import asks_something, forbidden
-from proxy.doors.mcp_link import Link, close
+from proxy.doors.mcp_link import Link, close, version_headers
 from proxy.doors.mcp_outgoing import AgentRequest, headers_for, message_for
 from proxy.doors.mcp_questions import asks
 from proxy.doors.mcp_relay import Relay
@@ -30,15 +31,18 @@ from proxy.doors.mcp_reply import AgentReply, Telling
 from proxy.doors.mcp_resume import Resumption
 from proxy.doors.mcp_shared import Shared
 from proxy.doors.mcp_status import credentials_refused, passed_status
-from proxy.doors.mcp_tasks import NOT_PASSED_ON, is_past_rules, is_task
+from proxy.doors.mcp_tasks import NOT_PASSED_ON, OUT_OF_BOUNDS, is_past_rules, is_task
 from proxy.exchange import Dispatched
-from proxy.upstreams.base import Incoming, Reply, Sent, UpstreamFailed
+from proxy.tasks import spawn
+from proxy.upstreams.base import Incoming, Reply, ResponseTooLarge, Sent, UpstreamFailed
 from proxy.upstreams.inventory import InventoryUnavailable
 from proxy.wire import mcp_results
-from proxy.wire.jsonrpc import is_same_id
+from proxy.wire.jsonrpc import Request, is_same_id
+from proxy.wire.strict_json import write
 
 log = structlog.get_logger("interlock.mcp")
 
+WITHHELD = "it is larger than this call is allowed to bring back"
 NO_RESPONSE = "The tool server answered with an error that is no JSON-RPC message."
 
 
@@ -78,8 +82,27 @@ class McpExchange:
         self._response = asyncio.get_running_loop().create_future()
         if self._telling is not None:
             self._telling.message = None  # from now on progress is the tool's
-        message = message_for(self.request, self.call, call)
+        message = message_for(self.request, self.call, call, may_be_task=not sent.is_bounded)
         self.request.place.step_aside()
+        try:
+            dispatched = await self._sent(message, call, sent)
+        except ResponseTooLarge as large:
+            self.request.place.work()
+            return replace(self._replaced(WITHHELD), held=large.why)
+        except asyncio.CancelledError:
+            if sent.happened and not self.request.is_modern:
+                spawn(self._say_cancelled(), name=f"cancel:{call.server}")
+            raise
+        self.request.place.work()
+        result = dispatched.response.get("result")
+        if is_task(result) and sent.is_bounded:
+            return self._replaced(OUT_OF_BOUNDS)
+        if is_task(result) or asks_something(result):
+            return await self._without_what_is_forbidden(call, dispatched)
+        return dispatched
+
+    async def _sent(self, message: Request, call: ToolCall, sent: Sent) -> Dispatched:
+        """Send it, and read its answer. Raises: UpstreamFailed."""
         reply = await self._link.post(
             message.raw,
             headers=headers_for(self.request, message, call),
@@ -88,19 +111,25 @@ class McpExchange:
             before_repeat=lambda: self._same_definition(call),
         )
         try:
-            if reply.is_stream:
-                dispatched = await self._from_stream(reply)
-            else:
-                dispatched = self._from_body(reply)
+            dispatched = await self._from_stream(reply) if reply.is_stream else self._from_body(reply)
         finally:
             self._upstream_reply = None
             self.over.set()
             await close(reply)
-        self.request.place.work()
-        result = dispatched.response.get("result")
-        if is_task(result) or asks_something(result):
-            return await self._without_what_is_forbidden(call, dispatched)
+        # However it came (a process's line, another stream of the session), this is what it comes to.
+        if sent.response_bytes_max is not None and len(write(dispatched.response)) > sent.response_bytes_max:
+            raise ResponseTooLarge("its answer is larger than max_response_bytes allows", sent=True)
         return dispatched
+
+    async def _say_cancelled(self) -> None:
+        """It was cut off: the server may stop working on it (2025-11-25 basic/utilities/cancellation)."""
+        params = {"requestId": self.request.id, "reason": "it may not take longer"}
+        cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+        headers = version_headers(self.request.revision)
+        try:
+            await close(await self._link.post(cancelled, headers=headers, sent=Sent(), reuse_connection=True))
+        except UpstreamFailed as failed:
+            log.info("cancellation_not_said", server=self.call.server, why=failed.why)
 
     def parked(self, call_id: str, message: str) -> None:  # noqa: ARG002 - the message names the call
         """Hold: commit the stream and keep it alive, with progress where the agent gave a token."""
@@ -184,6 +213,8 @@ class McpExchange:
             async for incoming in reply.incoming:
                 if await self.take_in(incoming, relay):
                     return False
+        except ResponseTooLarge:
+            raise
         except UpstreamFailed:
             if not self._response.done() and not self.resumption.is_possible:
                 raise

@@ -24,6 +24,7 @@ from proxy.wire.mcp_methods import Era, Method, Revision
 from proxy.wire.refusals import Why, WireRefusal
 
 TICKET_META = "interlock/ticket"
+_TASK = "task"  # the wish for one, 2025-11-25 basic/utilities/tasks
 _MULTI_ROUND = ("inputResponses", "requestState")  # of a retried request, 2026-07-28 basic/patterns/mrtr
 
 
@@ -98,9 +99,14 @@ def call_of(
     )
 
 
-def message_for(asked: AgentRequest, judged: ToolCall, call: ToolCall) -> Request:
-    """The message that asks for exactly `call`, in the frame of the agent's request."""
+def message_for(asked: AgentRequest, judged: ToolCall, call: ToolCall, *, may_be_task: bool = True) -> Request:
+    """The message that asks for exactly `call`, in the frame of the agent's request.
+
+    `may_be_task` False: the wish for a task is left out, and the answer is the outcome itself.
+    """
     request = asked.request
+    if not may_be_task and _TASK in request.params:
+        request = request.replacing(params={name: one for name, one in request.params.items() if name != _TASK})
     if (call.method, call.tool) != (judged.method, judged.tool):
         return _another(request, call)
     is_same_retry = call.input_responses is judged.input_responses and call.request_state == judged.request_state

@@ -4,6 +4,7 @@ Rules of this module:
 * The outcome of a task is the answer to another method (`tasks/result`; since 2026-07-28 `tasks/get`), and so comes
   under that method's output rules. Where those let through what the tool's own hold back, there is no task: the wish
   for one is refused before anything is sent, and a task that a server makes unasked is not passed on.
+* A call that is held to a time or to a size is not sent as a task either: what it holds ends with the answer.
 * Since 2026-07-28 the outcome stands inside the task, where the paths of a tool's field rules do not lead.
 """
 
@@ -19,6 +20,7 @@ from proxy.doors.mcp_shared import Runs
 REFUSED: Final = (
     "this tool's answers are inspected in ways that a task's outcome is not: repeat the call without `task`"
 )
+OUT_OF_BOUNDS: Final = "it made a task, which would go on beyond what this call is held to"
 NOT_PASSED_ON: Final = "it made a task, whose outcome would be fetched past what is looked for in this tool's answers"
 
 

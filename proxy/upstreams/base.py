@@ -24,14 +24,19 @@ class Sent:
     """A mark set when the first byte of a request may have left us; before it, failing is `failed_before_send`.
 
     `is_read`: what is sent only reads, so that failing afterwards leaves nobody in doubt. `may_leave` is asked right
-    before that byte, and raises UpstreamFailed where it may not (the kill switch).
+    before that byte, and raises UpstreamFailed where it may not (the kill switch). `response_bytes_max`: of what comes
+    back for it, where it is held to less than any other; `is_bounded`: that, or the time it may take, is bounded.
     """
 
-    __slots__ = ("happened", "is_read", "may_leave")
+    __slots__ = ("happened", "is_bounded", "is_read", "may_leave", "response_bytes_max")
 
-    def __init__(self, *, is_read: bool = False) -> None:
+    def __init__(
+        self, *, is_read: bool = False, response_bytes_max: int | None = None, is_bounded: bool = False
+    ) -> None:
         self.happened = False
         self.is_read = is_read
+        self.response_bytes_max = response_bytes_max
+        self.is_bounded = is_bounded
         self.may_leave: Callable[[], None] | None = None
 
     def mark(self) -> None:
@@ -47,6 +52,10 @@ class UpstreamFailed(Exception):
     def __init__(self, why: str, *, sent: bool) -> None:
         super().__init__(why)
         self.why, self.sent = why, sent
+
+
+class ResponseTooLarge(UpstreamFailed):
+    """It answers more than this call is held to (`Sent.response_bytes_max`); no more was read of it."""
 
 
 class UpstreamStopped(UpstreamFailed):

@@ -28,7 +28,7 @@ from proxy.heavy import HEAVY_BYTES_MIN, away
 from proxy.tasks import spawn
 from proxy.upstreams import http_rules
 from proxy.upstreams.address_rule import AddressRefused, Network
-from proxy.upstreams.base import INVENTORY_AGENT, Incoming, Reply, Sent, UpstreamFailed
+from proxy.upstreams.base import INVENTORY_AGENT, Incoming, Reply, ResponseTooLarge, Sent, UpstreamFailed
 from proxy.upstreams.http_connection import Broken, Connection, Response
 from proxy.upstreams.http_pool import Pool
 from proxy.upstreams.pinning import PinnedAddresses, rule_of
@@ -128,8 +128,8 @@ class HttpUpstream:
                 return await self._accepted(response)
             media_type = _media_type(response)
             if response.status == 200 and media_type == EVENTS:
-                return self._stream(response, message["id"], is_endless=listens)
-            return await self._whole(response, media_type)
+                return self._stream(response, message["id"], is_endless=listens, bytes_max=sent.response_bytes_max)
+            return await self._whole(response, media_type, sent.response_bytes_max)
         except BaseException:
             response.close()
             raise
@@ -222,14 +222,21 @@ class HttpUpstream:
             return Reply(response.status, headers)
         return await self._whole(response, _media_type(response))
 
-    async def _whole(self, response: Response, media_type: str) -> Reply:
+    async def _whole(self, response: Response, media_type: str, bytes_max: int | None = None) -> Reply:
         status, headers = response.status, self._passed_out(response)
         if 300 <= status < 400:
             response.close()
             why = f"it answered {status}, a redirect; redirects are not followed: write the final address in the url"
             raise self._failed(why, sent=True)
         # A small answer is there as soon as its head is.
-        data = self._decoded(response, response.take() if response.is_complete else await self._read_in_time(response))
+        most = min(self._limits.body_bytes_max, bytes_max or self._limits.body_bytes_max)
+        data = response.take() if response.is_complete else await self._read_in_time(response, most)
+        if most == bytes_max and len(data) > most:
+            response.close()
+            raise self._too_large()
+        data = self._decoded(response, data)
+        if most == bytes_max and len(data) > most:
+            raise self._too_large()
         if status >= 400:
             said = error_body(data, self._json) if media_type == JSON else None
             if status >= 500 and (said is None or said.get("jsonrpc") != "2.0" or "error" not in said):
@@ -259,13 +266,11 @@ class HttpUpstream:
         except body.BodyRefused as error:
             raise self._failed(f"its answer cannot be decoded: {error}", sent=True) from error
 
-    async def _read_in_time(self, response: Response) -> bytes:
+    async def _read_in_time(self, response: Response, bytes_max: int) -> bytes:
         limits, received = self._limits, bytearray()
         try:
             async with asyncio.timeout(limits.total_sec_max):
-                while len(received) <= limits.body_bytes_max and (
-                    chunk := await self._chunk(response, limits.silence_sec_max)
-                ):
+                while len(received) <= bytes_max and (chunk := await self._chunk(response, limits.silence_sec_max)):
                     received += chunk
         except TimeoutError:
             raise self._failed(f"its answer was not complete after {limits.total_sec_max:g} s", sent=True) from None
@@ -281,7 +286,9 @@ class HttpUpstream:
         except Broken as error:
             raise self._failed(f"its answer broke off: {error}", sent=True) from error
 
-    def _stream(self, response: Response, request_id: str | int | None, *, is_endless: bool) -> Reply:
+    def _stream(
+        self, response: Response, request_id: str | int | None, *, is_endless: bool, bytes_max: int | None = None
+    ) -> Reply:
         headers = self._passed_out(response)
         limits = replace(self._limits, stream_bytes_max=0) if is_endless else self._limits
         reader = EventReader(request_id, self._json, limits.stream_bytes_max)
@@ -292,11 +299,11 @@ class HttpUpstream:
             else:
                 response.close()
 
-        incoming = self._incoming(response, reader, None if is_endless else limits.silence_sec_max)
+        incoming = self._incoming(response, reader, None if is_endless else limits.silence_sec_max, bytes_max)
         return Reply(response.status, headers, is_stream=True, incoming=incoming, close=close)
 
     async def _incoming(
-        self, response: Response, reader: EventReader, silence_sec_max: float | None
+        self, response: Response, reader: EventReader, silence_sec_max: float | None, held_to: int | None
     ) -> AsyncIterator[Incoming]:
         limits = self._limits
         until = None if silence_sec_max is None else asyncio.get_running_loop().time() + limits.total_sec_max
@@ -305,6 +312,7 @@ class HttpUpstream:
             decoder = body.Decoder(response.lines, body.BodyLimits(bytes_max))
             while chunk := await self._chunk(response, silence_sec_max):
                 for piece in decoder.feed(chunk):
+                    held_to = self._left(held_to, len(piece))
                     for incoming in await self._events(reader, piece):
                         if incoming.message is not None and incoming.message.get("method") == _TOOLS_CHANGED:
                             self._on_change(self.name)
@@ -315,6 +323,12 @@ class HttpUpstream:
         except (Malformed, body.BodyRefused) as error:
             response.close()
             raise self._failed(str(error), sent=True) from error
+
+    def _left(self, held_to: int | None, came: int) -> int | None:
+        """What may still come on a stream that is held to less than any other. Raises: ResponseTooLarge."""
+        if held_to is not None and came > held_to:
+            raise self._too_large()
+        return None if held_to is None else held_to - came
 
     async def _events(self, reader: EventReader, piece: bytes) -> Iterable[Incoming]:
         """What this piece completes. Raises: Malformed, while it is gone through."""
@@ -332,6 +346,9 @@ class HttpUpstream:
             return http_rules.passed_out([(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines])
         except http_rules.HeaderRefused as error:
             raise self._failed(str(error), sent=True) from error
+
+    def _too_large(self) -> ResponseTooLarge:
+        return ResponseTooLarge(f"{self.name}: it answers more than max_response_bytes allows", sent=True)
 
     def _failed(self, why: str, *, sent: bool) -> UpstreamFailed:
         return UpstreamFailed(f"{self.name}: {why}", sent=sent)

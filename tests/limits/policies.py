@@ -45,6 +45,11 @@ def _ladder(more: str = "", *, levels: int = 1, name: str = "a") -> bool:
     return _policy(f"autonomy_levels: {{{each}}}\n{more}")
 
 
+def _constraints(**keys: object) -> bool:
+    inside = ", ".join(f"{key}: {value}" for key, value in keys.items())
+    return _policy(f"rules: [{{match: {{tools: ['s/t']}}, decision: allow, constraints: {{{inside}}}}}]")
+
+
 def _mask(keep_last: int) -> bool:
     return _policy(
         f"{RULE}\noutput: [{{match: {{tools: ['s/t']}}, fields: [{{path: $.a, do: mask, keep_last: {keep_last}}}]}}]"
@@ -142,6 +147,8 @@ ROWS = (
     Row(P + "schema_approval.TIMEOUT_SEC_MAX", lambda n: _approval(timeout_sec=n)),
     Row(P + "schema_approval.GRANT_EXPIRES_SEC_MAX", lambda n: _approval(grant_expires_sec=n)),
     Row(P + "schema_approval.UNDO_SEC_MAX", lambda n: _approval(undo_sec=n)),
+    Row(P + "schema_constraints.RUNTIME_SEC_MAX", lambda n: _constraints(max_runtime_sec=n)),
+    Row(P + "schema_constraints.RESPONSE_BYTES_MAX", lambda n: _constraints(max_response_bytes=n)),
     Row(P + "schema_output.KEEP_LAST_MAX", _mask),
     Row(
         P + "schema_facts.FACTS_MAX",

@@ -2,7 +2,8 @@
 
 It knows what the property tests generate: literal and glob patterns, topics, risk tags (also `{all: […]}`), servers,
 risk, reversible, oversight, agents, facts with `tools`, comparisons of one fact with a number, and conditions of one or
-two such comparisons joined by AND or OR, the whole perhaps negated; and autonomy levels, with the level as criterion.
+two such comparisons joined by AND or OR, the whole perhaps negated; autonomy levels, with the level as criterion; and
+constraints: caps, hosts of one URL, pins of one argument and bans on it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from typing import Any
 from policies.gate_facts import AT_REST
 from policies.model import ToolCall
 
-ORDER = ["allow", "allow_unless_vetoed", "require_approval", "deny"]
+ORDER = ["allow", "allow_with_constraints", "allow_unless_vetoed", "require_approval", "deny"]
 MODELS = {"in_the_loop": "require_approval", "on_the_loop": "allow_unless_vetoed", "out_of_the_loop": "allow"}
 ASKING = ("require_approval", "deny")
+USUAL = {"max_runtime_sec": 60, "max_response_bytes": 1048576}
+
+type Answer = tuple[str, tuple[str, ...], list[tuple[str, str, str]]]
 
 
 def glob(pattern: str, text: str) -> bool:
@@ -36,7 +40,8 @@ def labels(files: list[dict[str, Any]], call: ToolCall) -> tuple[bool, set[str],
 
 
 def said_by(rule: dict[str, Any]) -> str:
-    return str(MODELS.get(rule["decision"], rule["decision"]))
+    said = str(MODELS.get(rule["decision"], rule["decision"]))
+    return "allow_with_constraints" if said == "allow" and "constraints" in rule else said
 
 
 def stated(files: list[dict[str, Any]], call: ToolCall, key: str) -> list[Any]:
@@ -139,6 +144,56 @@ def matches(files: list[dict[str, Any]], rule: dict[str, Any], call: ToolCall, l
     return True
 
 
+def violated(files: list[dict[str, Any]], kind: str, value: Any, call: ToolCall) -> bool | None:
+    """Whether the call violates a constraint; None: it does not apply."""
+    if kind in USUAL:
+        return False
+    if kind == "network_allowlist":
+        texts = [text for text in call.arguments.values() if isinstance(text, str) and "://" in text]
+        hosts = [text.split("/")[2] for text in texts]
+        return any(host not in value for host in hosts) or (not hosts and "egress" in labels(files, call)[2])
+    if kind == "pin":
+        ((path, wanted),) = value.items()
+        given = call.arguments.get(path.removeprefix("$.args."), "nothing stands here")
+        return type(given) is not type(wanted) or given != wanted
+    if kind == "forbid":
+        return value.removeprefix("$.args.") in call.arguments
+    amount = fact(files, kind.removeprefix("max_"), call)
+    return None if amount == "unbound" else isinstance(amount, str) or amount > value
+
+
+def bounds(said: str, rule: dict[str, Any]) -> list[tuple[str, Any]]:
+    constraints = rule.get("constraints", USUAL if said == "allow_with_constraints" else {})
+    each = lambda kind, value: [(kind, one) for one in (value if kind == "forbid" else [value])]  # noqa: E731 - a word
+    return [bound for kind, value in constraints.items() for bound in each(kind, value)]
+
+
+def held(files: list[dict[str, Any]], voices: list[tuple[str, str, dict[str, Any]]], call: ToolCall) -> Answer:
+    """The decision once every voice's constraints have been looked at."""
+    asked: list[tuple[str, str]] = [(said, ref) for said, ref, _ in voices]
+    good: list[tuple[str, Any, str]] = []
+    pinned: list[Any] = []
+    if all(said != "deny" for said, _ in asked):
+        for said, ref, rule in voices:
+            for kind, value in bounds(said, rule):
+                differs = kind == "pin" and any(other != value or repr(other) != repr(value) for other in pinned[:1])
+                pinned += [value] if kind == "pin" else []
+                broken = True if differs else violated(files, kind, value, call)
+                if broken:
+                    asks = rule.get("on_violation") == "ask" and not differs
+                    asked.append(("require_approval" if asks else "deny", ref))
+                elif broken is False:
+                    good.append((kind, value, ref))
+    effect = max((said for said, _ in asked), key=ORDER.index, default="deny")
+    caps = {kind: min(one[1] for one in good if one[0] == kind) for kind, _, _ in good if kind.startswith("max_")}
+    kept: dict[tuple[str, str], str] = {}
+    for kind, value, ref in good:
+        if value == caps.get(kind, value):
+            kept.setdefault((kind, str(value)), ref)
+    constraints = [(kind, value, ref) for (kind, value), ref in kept.items()] if effect != "deny" else []
+    return effect, tuple(dict.fromkeys(ref for said, ref in asked if said == effect)), sorted(constraints)
+
+
 def of_level(files: list[dict[str, Any]], level: Any) -> list[dict[str, Any]]:
     """The rules of the agent's level as a file of their own."""
     for file in files:
@@ -160,7 +215,7 @@ def voices_of(files: list[dict[str, Any]], call: ToolCall, level: Any) -> list[t
                 break
         else:
             default = file.get("default")
-            if default and classified and (default != "allow" or call.definition is not None):
+            if default and classified and (not default.startswith("allow") or call.definition is not None):
                 voices.append((default, f"{file['name']}#default", {}))
     if voices and call.definition is not None and call.definition.drifted:
         seen = {"approval": {"on_timeout": "deny"}}
@@ -168,11 +223,9 @@ def voices_of(files: list[dict[str, Any]], call: ToolCall, level: Any) -> list[t
     return voices
 
 
-def reference_decide(files: list[dict[str, Any]], call: ToolCall, level: Any = None) -> tuple[str, tuple[str, ...]]:
-    """Effect and determining rules."""
-    voices = voices_of(files, call, level)
-    effect = max((said for said, _, _ in voices), key=ORDER.index, default="deny")
-    return effect, tuple(ref for said, ref, _ in voices if said == effect)
+def reference_decide(files: list[dict[str, Any]], call: ToolCall, level: Any = None) -> Answer:
+    """Effect, determining rules, and constraints with their rules."""
+    return held(files, voices_of(files, call, level), call)
 
 
 def reference_review_after(files: list[dict[str, Any]], call: ToolCall, level: Any = None) -> bool:
@@ -182,7 +235,7 @@ def reference_review_after(files: list[dict[str, Any]], call: ToolCall, level: A
 
 def reference_terms(files: list[dict[str, Any]], call: ToolCall, level: Any = None) -> tuple[int | None, str | None]:
     """For how long it can be vetoed, and what no answer means where people are asked or may come to be."""
-    effect, winning = reference_decide(files, call, level)
+    effect, winning, _ = reference_decide(files, call, level)
     rules = [rule for _, ref, rule in voices_of(files, call, level) if ref in winning]
     window = max(rule.get("veto_window_sec", 0) for rule in rules) if effect == "allow_unless_vetoed" else None
     if effect != "require_approval" and not window:

@@ -1,8 +1,9 @@
 """Decision tables in YAML: `tests/cases/policies/` and the seeds' own examples in `tests/cases/seeds/` (SEMANTICS §6).
 
 A table is `{note, files: {name: text}, cases: [{note, call, facts, at, want}]}`; `want` names the effect and the rules,
-and any of reason, facts, errors and approval. A file may be `{document: name}`, one of the seeds' own files as it is
-(`tests/cases/seeds/documents/`). A table of `refused` documents names the places and keys that keep each from loading.
+and any of reason, facts, errors, constraints and approval. A file may be `{document: name}`, one of the seeds' own
+files as it is (`tests/cases/seeds/documents/`). A table of `refused` documents names the places and keys that keep
+each from loading.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from policies.constraints import said
 from policies.decide import decide
 from policies.model import Agent, Direction, ToolCall
 from policies.schema import PolicyError, PolicyErrors, load_snapshot
@@ -89,6 +91,7 @@ def test_the_table_s_calls_get_what_it_wants(table: dict[str, Any], row: dict[st
         "review_after": decision.review_after,
         "facts": dict(decision.facts),
         "errors": list(decision.errors),
+        "constraints": [f"{one.kind} {said(one.value)} by {one.rule}" for one in decision.constraints],
         "approval": {key: plain(getattr(decision.approval, key, None)) for key in row["want"].get("approval", ())},
     }
     assert {key: got[key] for key in row["want"]} == row["want"]

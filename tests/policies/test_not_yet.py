@@ -8,7 +8,7 @@ from policies import criteria
 from policies.gate_facts import GATE_FACTS
 from policies.not_yet import (
     APPROVAL_LATER,
-    DECISION_LATER,
+    CONSTRAINTS_LATER,
     FACTS_LATER,
     MATCH_LATER,
     RULE_LATER,
@@ -16,6 +16,7 @@ from policies.not_yet import (
 )
 from policies.schema import TOP_KEYS
 from policies.schema_approval import APPROVAL_KEYS
+from policies.schema_constraints import CONSTRAINT_KEYS
 from policies.schema_rules import DECISIONS, RULE_KEYS
 from tests.policies.builders import errors_of
 
@@ -25,8 +26,8 @@ from tests.policies.builders import errors_of
     [
         (TOP_LATER, TOP_KEYS),
         (RULE_LATER, RULE_KEYS),
-        (DECISION_LATER, DECISIONS),
         (APPROVAL_LATER, APPROVAL_KEYS),
+        (CONSTRAINTS_LATER, CONSTRAINT_KEYS),
         (MATCH_LATER, criteria.KEYS),
         (FACTS_LATER, GATE_FACTS),
     ],
@@ -49,9 +50,10 @@ def test_p01_a_rule_with_a_later_key_does_not_load(key: str) -> None:
     assert f"'{key}' ({RULE_LATER[key]}) is not enforced" in errors_of(f"rules: [{{decision: deny, {key}: 1}}]")[0]
 
 
-@pytest.mark.parametrize("word", sorted(DECISION_LATER))
-def test_p01_a_rule_with_a_later_decision_does_not_load(word: str) -> None:
-    assert f"'{word}' ({DECISION_LATER[word]}) is not enforced" in errors_of(f"rules: [{{decision: {word}}}]")[0]
+@pytest.mark.parametrize("key", sorted(CONSTRAINTS_LATER))
+def test_p01_a_later_constraint_does_not_load(key: str) -> None:
+    text = f"rules: [{{decision: allow, constraints: {{{key}amount: 1, {key}: 1}}}}]"
+    assert f"'{key}' ({CONSTRAINTS_LATER[key]}) is not enforced" in errors_of(text)[-1]
 
 
 @pytest.mark.parametrize("key", sorted(APPROVAL_LATER))

@@ -48,7 +48,10 @@ def test_a_file_that_is_not_yaml_is_told_of_alone() -> None:
         ("rules: []", "p1.yaml:1:8: rules must be a list with at least one item, not an empty list"),
         ("rules: {}", "p1.yaml:1:8: rules must be a list with at least one item, not a map"),
         ("default: deny", "p1.yaml:1:10: 'deny' is what silence means (leave 'default' out)"),
-        ("default: block", "p1.yaml:1:10: default cannot be 'block' (valid here: allow, require_approval)"),
+        (
+            "default: block",
+            "p1.yaml:1:10: default cannot be 'block' (valid here: allow, allow_with_constraints, require_approval)",
+        ),
     ],
 )
 def test_p01_a_file_that_says_nothing_or_nonsense_does_not_load(text: str, error: str) -> None:

@@ -16,7 +16,7 @@ from policies.condition import SCALARS
 from policies.decide import decide
 from policies.facts import FactType, Take
 from policies.model import Direction, Effect, OnTimeout, Risk
-from policies.not_yet import DECISION_LATER, FACTS_LATER, MATCH_LATER
+from policies.not_yet import FACTS_LATER, MATCH_LATER
 from policies.schema import FILES_MAX, TOP_KEYS, load_snapshot
 from policies.schema_approval import APPROVAL_KEYS
 from policies.schema_autonomy import LEVEL_KEYS, PROMOTION_KEYS, RATE_TRIGGER, TRIGGERS
@@ -73,7 +73,7 @@ def test_the_first_example_decides_as_the_page_says(arguments: dict[str, object]
         {
             *TOP_KEYS, *RULE_KEYS, *APPROVAL_KEYS, *FACT_KEYS, *CLASSIFY_KEYS, *OUTPUT_KEYS, *criteria.KEYS, *SCALARS,
             *DECISIONS, *ACTIONS, *WHEN_MISSING, *FactType, *Take, *Risk, *OnTimeout, *Direction, *DETECT_ACTIONS,
-            *DECISION_LATER, *VISIBILITY_KEYS, *LEVEL_KEYS, *PROMOTION_KEYS, *TRIGGERS, RATE_TRIGGER,
+            *VISIBILITY_KEYS, *LEVEL_KEYS, *PROMOTION_KEYS, *TRIGGERS, RATE_TRIGGER,
         }
     ),
 )  # fmt: skip

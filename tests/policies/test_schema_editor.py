@@ -25,6 +25,13 @@ from policies.schema_approval import (
     OnDisconnect,
 )
 from policies.schema_autonomy import LEVEL_KEYS, LEVELS_MAX, PROMOTION_KEYS, RATE_TRIGGER, TRIGGERS
+from policies.schema_constraints import (
+    ALLOWLIST_KEYS,
+    CONSTRAINT_KEYS,
+    ON_VIOLATION,
+    RESPONSE_BYTES_MAX,
+    RUNTIME_SEC_MAX,
+)
 from policies.schema_facts import CLASSIFY_KEYS, FACT_KEYS, FACTS_MAX
 from policies.schema_output import DETECT_ACTIONS, FIELD_ACTIONS, FIELD_KEYS, KEEP_LAST_MAX, OUTPUT_KEYS, SAME_KEYS
 from policies.schema_oversight import VETO_WINDOW_SEC_MAX
@@ -53,6 +60,7 @@ def test_it_is_a_valid_schema() -> None:
         (PARTS["rule"], RULE_KEYS),
         (PARTS["match"], criteria.KEYS),
         (PARTS["approval"], APPROVAL_KEYS),
+        (PARTS["constraints"], CONSTRAINT_KEYS),
         (PARTS["fact"], FACT_KEYS),
         (PARTS["classify"], CLASSIFY_KEYS),
         (PARTS["output_rule"], OUTPUT_KEYS),
@@ -76,6 +84,8 @@ def test_its_keys_are_the_language_s_keys_and_each_is_described(part: dict[str, 
         (PARTS["rule"]["properties"]["decision"]["enum"], DECISIONS),
         (PARTS["rule"]["properties"]["action"]["enum"], ACTIONS),
         (PARTS["rule"]["properties"]["when_missing"]["enum"], WHEN_MISSING),
+        (PARTS["rule"]["properties"]["on_violation"]["enum"], ON_VIOLATION),
+        (PARTS["constraints"]["properties"]["network_allowlist"]["anyOf"][1]["required"], ALLOWLIST_KEYS),
         (PARTS["approval"]["properties"]["on_timeout"]["enum"], OnTimeout),
         (PARTS["approval"]["properties"]["on_disconnect"]["enum"], OnDisconnect),
         (PARTS["fact"]["properties"]["type"]["enum"], FactType),
@@ -99,6 +109,9 @@ def test_its_limits_are_the_language_s_limits() -> None:
     assert approval["undo_sec"]["maximum"] == UNDO_SEC_MAX
     assert approval["quorum"]["maximum"] == QUORUM_MAX
     assert PARTS["rule"]["properties"]["veto_window_sec"]["maximum"] == VETO_WINDOW_SEC_MAX
+    constraints = PARTS["constraints"]["properties"]
+    assert constraints["max_runtime_sec"]["maximum"] == RUNTIME_SEC_MAX
+    assert constraints["max_response_bytes"]["maximum"] == RESPONSE_BYTES_MAX
     assert PARTS["field"]["properties"]["keep_last"]["maximum"] == KEEP_LAST_MAX
     assert SCHEMA["properties"]["facts"]["maxProperties"] == FACTS_MAX
     assert SCHEMA["properties"]["autonomy_levels"]["maxProperties"] == LEVELS_MAX
@@ -132,6 +145,8 @@ def test_every_file_that_loads_fits(text: str) -> None:
         {"facts": {"x": {"path": "$.input_responses.a", "take": "value"}, "y": {}}},
         {"default": "allow", "name": "a b"},
         {"autonomy_levels": {"level_0": {"rules": [{"decision": "deny"}]}}, "demotion_triggers": ["policy_violation"]},
+        {"rules": [{"decision": "allow", "constraints": {"max_amount": 5, "pin": {"$.args.a": 1}}}]},
+        {"rules": [{"decision": "allow", "constraints": {"forbid": ["$.args.b"]}, "on_violation": "ask"}]},
     ],
 )  # fmt: skip
 def test_what_is_right_is_accepted(document: Any) -> None:
@@ -154,7 +169,10 @@ def test_what_is_right_is_accepted(document: Any) -> None:
         {"rules": [{"match": {"risk": "hihg"}, "decision": "deny"}]},
         {"rules": [{"match": {"topics": 5}, "decision": "deny"}]},
         {"rules": [{"decision": "require_approval", "approval": {"quorum": 0}}]},
-        {"rules": [{"decision": "deny", "constraints": {}}]},
+        {"rules": [{"decision": "allow", "constraints": {}}]},
+        {"rules": [{"decision": "allow", "constraints": {"max_calls": 5}}]},
+        {"rules": [{"decision": "allow", "constraints": {"pin": {"a": 5}}}]},
+        {"rules": [{"decision": "allow", "constraints": {"network_allowlist": ["https://a.example"]}}]},
         {"facts": {"x": {"min": 5}}},
         {"facts": {"X": {"path": "$.args.x"}}},
         {"facts": {"x": {"path": "$.tool"}}},
