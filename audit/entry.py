@@ -45,6 +45,8 @@ class EntryKind(StrEnum):
     OUTPUT_RELEASED = "output_released"
     OUTPUT_DESTROYED = "output_destroyed"
     OUTPUT_REVEALED = "output_revealed"
+    SAMPLING_OPENED = "sampling_opened"  # a period of sampled audit: the commitment to its key
+    SAMPLING_PUBLISHED = "sampling_published"  # a period is over: its key, so that every draw can be repeated
     STOP_ORDERED = "stop_ordered"  # the kill switch, for all, an agent or a server
     STOP_LIFTED = "stop_lifted"
     INVENTORY_PINNED = "inventory_pinned"

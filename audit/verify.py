@@ -7,6 +7,7 @@
     python3 verify.py --noted HASH FILE       … and it must hold this hash, noted earlier; it may have grown since
     python3 verify.py --after HASH FILE       … a part of a record: its first entry must follow this hash
     python3 verify.py --deep FILE             … and every entry must be in canonical form with all its keys
+    python3 verify.py --samples FILE          … and every draw of sampled audit must come out as the record says
 
 Exit code: 0 unbroken · 1 broken (the first bad sequence number is named) · 2 usage, or a file that cannot be read.
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import hmac
 import json
 import re
 import sqlite3
@@ -76,6 +78,7 @@ class Report:
     first_at: str
     last_at: str
     head: str
+    draws: Draws | None = None
 
 
 def verify_file(
@@ -85,6 +88,7 @@ def verify_file(
     after: str | None = None,
     noted: str | None = None,
     deep: bool = False,
+    draws: Draws | None = None,
 ) -> Report:
     """Verify one file. Raises: Broken, Unreadable.
 
@@ -94,9 +98,9 @@ def verify_file(
         with path.open("rb") as file:
             is_database = file.read(16) == b"SQLite format 3\0"
         if is_database:
-            return _verify_database(path, head=head, after=after, noted=noted, deep=deep)
+            return _verify_database(path, head=head, after=after, noted=noted, deep=deep, draws=draws)
         with path.open("rb") as file:
-            report = verify_rows(_lines(file), head=head, after=after, noted=noted, deep=deep)
+            report = verify_rows(_lines(file), head=head, after=after, noted=noted, deep=deep, draws=draws)
         if report.entries == 0:
             raise Unreadable(f"{path}: there is not one entry in it")
         return report
@@ -111,6 +115,7 @@ def verify_rows(
     after: str | None = None,
     noted: str | None = None,
     deep: bool = False,
+    draws: Draws | None = None,
 ) -> Report:
     """Verify entries (`Row`, or the same four things in a plain tuple) in the order given. Raises: Broken."""
     check = _check_deeply() if deep else None
@@ -134,15 +139,19 @@ def verify_rows(
             raise Broken(seq, f"its bytes hash to {digest.hexdigest()}, not to the hash stored with it")
         if check is not None:
             check(Row(data, stored_seq, stored_hash, call_id), seq)
+        if draws is not None:
+            draws.see(data, seq, digest.digest())
         previous = digest.hexdigest()
         is_held = is_held or previous == noted
     if not is_held:
         raise Broken(seq + 1, f"no entry up to here has the hash {noted}: the record was cut off or replaced")
     if head is not None and head != previous:
         raise Broken(seq + 1, f"the record ends in {previous}, not in the head {head}: it was cut off or replaced")
+    if draws is not None:
+        draws.end()
     if count == 0:
         return Report(0, 0, 0, "-", "-", previous)
-    return Report(count, first_seq, seq, _time_of(first, first_seq), _time_of(data, seq), previous)
+    return Report(count, first_seq, seq, _time_of(first, first_seq), _time_of(data, seq), previous, draws)
 
 
 def _first_seq(data: bytes, stored_seq: int | None, after: str | None) -> int:
@@ -174,14 +183,16 @@ def _lines(file: Any) -> Iterator[Row]:
         yield Row(line.removesuffix(b"\n"))
 
 
-def _verify_database(path: Path, *, head: str | None, after: str | None, noted: str | None, deep: bool) -> Report:
+def _verify_database(
+    path: Path, *, head: str | None, after: str | None, noted: str | None, deep: bool, draws: Draws | None
+) -> Report:
     connection = _connect(path)
     try:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"entries", "head"} <= names:
             raise Unreadable(f"{path}: is a SQLite database, but not one of Interlock's")
         stored: list[str] = []
-        report = verify_rows(_rows(connection, stored), head=head, after=after, noted=noted, deep=deep)
+        report = verify_rows(_rows(connection, stored), head=head, after=after, noted=noted, deep=deep, draws=draws)
     finally:
         connection.close()
     kept = stored[0] if stored else "gone"  # a store has one from its first opening on, before any entry
@@ -224,6 +235,101 @@ def _rows(connection: sqlite3.Connection, stored_head: list[str]) -> Iterator[tu
         if len(rows) < CHUNK_ROWS:
             return
         last = rows[-1][1]  # its seq
+
+
+# --- the draws of sampled audit
+
+
+class Draws:
+    """Repeats every draw once its period's key is in the record: chosen calls must be samples, others must not.
+
+    A call's lot stands in the entry of its answer; where it was chosen, the opening of the sample is the next entry.
+    """
+
+    def __init__(self) -> None:
+        self.repeated = self.chosen = 0
+        self._commitments: dict[str, str] = {}
+        self._secret: dict[str, list[_Lot]] = {}  # by period, until its key is published
+        self._last: _Lot | None = None  # whether it was chosen, the next entry says
+
+    @property
+    def secret(self) -> int:
+        """How many cannot be repeated yet: the keys of their periods are not in the record."""
+        return sum(map(len, self._secret.values()))
+
+    def see(self, data: bytes, seq: int, digest: bytes) -> None:
+        """The next entry. Raises: Broken."""
+        try:
+            self._see(data, seq, digest)
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise Broken(seq, f"what it says of sampled audit is not in its form: {error!r}") from error
+
+    def _see(self, data: bytes, seq: int, digest: bytes) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            self._take(last, is_chosen=_opens_sample(data, seq, last.call_id))
+        if b'"kind":"call_answered"' in data and b'"sample":{' in data:
+            entry = _parse(data, seq)
+            told = entry["body"].get("sample")
+            if type(told) is dict:
+                self._last = _Lot(seq, digest, entry["call_id"], told)
+        elif b'"kind":"sampling_' in data:
+            self._period(_parse(data, seq), seq)
+
+    def end(self) -> None:
+        """There are no more entries. Raises: Broken."""
+        if self._last is not None:
+            self._take(self._last, is_chosen=False)
+
+    def _take(self, lot: _Lot, *, is_chosen: bool) -> None:
+        lot = lot._replace(is_chosen=is_chosen)
+        period = lot.told.get("period")
+        if period is None:  # none was open: then every call with a chance is chosen
+            self._repeat(lot, must_be_chosen=True)
+        else:
+            self._secret.setdefault(period, []).append(lot)
+
+    def _period(self, entry: dict[str, Any], seq: int) -> None:
+        body = entry["body"]
+        if entry["kind"] == "sampling_opened":
+            if self._commitments.setdefault(body["period"], body["commitment"]) != body["commitment"]:
+                raise Broken(seq, f"sampling period {body['period']} has another commitment than before")
+            return
+        key, commitment = bytes.fromhex(body["key"]), self._commitments.get(body["period"])
+        if hashlib.sha256(b"interlock sampling period v1\0" + key).hexdigest() != commitment:
+            raise Broken(seq, f"the key of sampling period {body['period']} is not the one that was committed to")
+        for lot in self._secret.pop(body["period"], ()):
+            self._repeat(lot, must_be_chosen=_is_drawn(key, lot))
+
+    def _repeat(self, lot: _Lot, *, must_be_chosen: bool) -> None:
+        if must_be_chosen != lot.is_chosen:
+            wanted, found = ("a sample", "none") if must_be_chosen else ("no sample", "one")
+            raise Broken(lot.seq, f"by its draw call {lot.call_id} is {wanted}, and the record has {found}")
+        self.repeated += 1
+        self.chosen += lot.is_chosen
+
+
+class _Lot(NamedTuple):
+    seq: int
+    digest: bytes
+    call_id: str | None
+    told: dict[str, Any]
+    is_chosen: bool = False
+
+
+def _opens_sample(data: bytes, seq: int, call_id: str | None) -> bool:
+    if b'"kind":"review_opened"' not in data:
+        return False
+    entry = _parse(data, seq)
+    return bool(entry["call_id"] == call_id and entry["body"].get("kind") == "afterwards")
+
+
+def _is_drawn(key: bytes, lot: _Lot) -> bool:
+    if "every" in lot.told:
+        offset = hmac.digest(key, b"interlock sampling offset v1\0", "sha256")
+        return bool(lot.told["number"] % lot.told["every"] == int.from_bytes(offset[:8]) % lot.told["every"])
+    number = int.from_bytes(hmac.digest(key, b"interlock sample v1\0" + lot.digest, "sha256")[:8])
+    return bool(number * 1_000_000 < lot.told["chance_ppm"] * 2**64)
 
 
 # --- the deep check: canonical form, all keys, one node a boot
@@ -334,6 +440,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--noted", type=_hash, help="a head noted earlier: the record must hold it, and may have grown")
     parser.add_argument("--after", type=_hash, help="the hash the first entry must follow (part of a record)")
     parser.add_argument("--deep", action="store_true", help="check the canonical form of every entry as well")
+    parser.add_argument("--samples", action="store_true", help="repeat every draw of sampled audit as well")
     try:
         options = parser.parse_args(argv)
     except SystemExit as stop:
@@ -341,7 +448,14 @@ def main(argv: list[str] | None = None) -> int:
     broken = unreadable = False
     for path in options.files:
         try:
-            report = verify_file(path, head=options.head, after=options.after, noted=options.noted, deep=options.deep)
+            report = verify_file(
+                path,
+                head=options.head,
+                after=options.after,
+                noted=options.noted,
+                deep=options.deep,
+                draws=Draws() if options.samples else None,
+            )
         except Broken as error:
             print(f"{path}: BROKEN at entry {error.seq}: {error.why}")
             broken = True
@@ -352,6 +466,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{path}: unbroken: {report.entries} entries, {report.first_seq} to {report.last_seq}")
             print(f"  from {report.first_at} to {report.last_at}")
             print(f"  head {report.head}")
+            if (draws := report.draws) is not None:
+                print(f"  draws repeated: {draws.repeated}, of which samples: {draws.chosen}; not yet: {draws.secret}")
     return 1 if broken else 2 if unreadable else 0
 
 

@@ -34,6 +34,11 @@ def _uses(document: Any) -> Iterator[tuple[str, FactType]]:
             if isinstance(rule, Mapping):
                 yield from _in_match(rule.get("match"))
                 yield from _in_condition(rule.get("condition"))
+    audit = document.get("audit")
+    mandatory = audit.get("mandatory") if isinstance(audit, Mapping) else None
+    for one in mandatory if isinstance(mandatory, list) else ():
+        if isinstance(one, Mapping):
+            yield from _in_match(one.get("match"))
 
 
 def _in_match(match: Any) -> Iterator[tuple[str, FactType]]:

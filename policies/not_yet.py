@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TOP_LATER: Mapping[str, str] = {
-    "audit": "sampled audit",
     "trigger": "workflows",
     "steps": "workflows",
     "routing": "routing of reviews",

@@ -24,6 +24,8 @@ from policies.gate_facts import GATE_FACTS
 from policies.not_yet import TOP_LATER
 from policies.packs import VOCABULARY, vocabulary
 from policies.reading import Node, Source
+from policies.sampling import SamplingPlan
+from policies.schema_audit import read_audit
 from policies.schema_autonomy import AUTONOMY_KEYS, read_autonomy
 from policies.schema_constraints import read_constraints
 from policies.schema_facts import Definition, finished, merge, read_classify, read_facts
@@ -37,7 +39,18 @@ from policies.yaml_source import load_positioned
 __all__ = ["FILES_MAX", "TOP_KEYS", "PolicyError", "PolicyErrors", "load_snapshot"]
 
 TOP_KEYS = (
-    *("version", "name", "default", "facts", "classify", "rules", "output", "visibility", "default_constraints"),
+    *(
+        "version",
+        "name",
+        "default",
+        "facts",
+        "classify",
+        "rules",
+        "output",
+        "audit",
+        "visibility",
+        "default_constraints",
+    ),
     *AUTONOMY_KEYS,
 )
 FILES_MAX = 500
@@ -75,6 +88,7 @@ def load_snapshot(
     output: list[OutputRule] = []
     ladders: dict[str, Autonomy] = {}
     visibility: list[Visibility | None] = []
+    sampling: list[SamplingPlan] = []
     for name in sorted(set(documents) - {VOCABULARY}):
         children = documents[name]
         policy_name = _policy_name(children, name, policies)
@@ -86,6 +100,8 @@ def load_snapshot(
             output.extend(read_output(children["output"], policy_name, facts, detector_kinds))
         if "visibility" in children:
             visibility.append(read_visibility(children["visibility"], policy_name))
+        if "audit" in children and (plan := read_audit(children["audit"], policy_name, facts)) is not None:
+            sampling.append(plan)
     autonomy = next(iter(ladders.values()), None)
     levels = autonomy.levels if autonomy is not None else ()
     mistakes.extend(approving_in_silence([*policies.values(), *levels], classify))
@@ -94,7 +110,9 @@ def load_snapshot(
         raise PolicyErrors(mistakes)
     shown = tuple(one for one in visibility if one is not None)
     named = tuple(policies.values())
-    return PolicySnapshot(dict(files), named, facts, tuple(classify), tuple(output), autonomy, shown, usual)
+    return PolicySnapshot(
+        dict(files), named, facts, tuple(classify), tuple(output), autonomy, shown, usual, tuple(sampling)
+    )
 
 
 def _documents(files: Mapping[str, str], mistakes: list[PolicyError]) -> dict[str, dict[str, Node]]:
@@ -125,7 +143,7 @@ def _document(node: Node) -> dict[str, Node]:
     if "version" in children:
         children["version"].word(("v1",))
     if isinstance(node.value, dict) and set(node.value) <= {"version", "name"}:
-        node.mistake("a policy file that says nothing", "add rules, facts, classify, output or default")
+        node.mistake("a policy file that says nothing", "add rules, facts, classify, output, audit or default")
     return children
 
 

@@ -24,6 +24,7 @@ from policies.facts import Fact
 from policies.json_path import JsonPath
 from policies.model import Approval, Classification, Direction, Do, Effect, FieldRule, TraceStep
 from policies.patterns import Naming
+from policies.sampling import SamplingPlan
 
 PROFILES_MAX = 4_096
 ANY_KIND = "*"  # in `detect`: every kind of finding that no other line names
@@ -141,6 +142,7 @@ class PolicySnapshot:
     autonomy: Autonomy | None = None
     visibility: tuple[Visibility, ...] = ()
     default_constraints: tuple[Bound, ...] = DEFAULTS
+    sampling: tuple[SamplingPlan, ...] = ()
     digest: str = ""
 
     def __post_init__(self) -> None:

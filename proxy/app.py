@@ -50,6 +50,7 @@ from proxy.redacting import Redacting
 from proxy.repeats import asked_once, repeat_key
 from proxy.rounds import Rounds, Told
 from proxy.runner import Runner
+from proxy.sampling import Sampling
 from proxy.seen_tools import SeenTools
 from proxy.stop_files import StopFiles
 from proxy.stopped import Stopped
@@ -112,6 +113,8 @@ class App:
         await self.store.open()
         self._closing.push_async_callback(self.store.close)
         await self.policies.record_load("gate:start")
+        if self.policies.current.sampling:
+            await self.sampling.turn()
         doubtful = await self.runner.recover()
         await rebuild(self.history, self.store, self.clock())
         if doubtful:
@@ -185,12 +188,14 @@ class App:
             repeat_key_of=repeat_key_of, clock=self.clock, min_history_calls=config.anomaly.min_history_calls
         )
         self.store.listen(self.history.heard)
+        self.sampling = Sampling(key=self.keys.commit, store=self.store, clock=self.clock)
         self.judging = Judging(
             snapshot=lambda: self.policies.current,
             definitions=self.inventory,
             clock=self.clock,
             validates={name: server.validate_arguments for name, server in config.servers.items()},
             groups=_groups(config),
+            lot_of=self.sampling.lot,
             ambiguous=self.policies.ambiguous,
             gate_facts=GateFacts(self.history.facts),
         )
@@ -340,6 +345,7 @@ class App:
                 kill_switch=self.kill_switch,
                 store=self.store,
                 policies=self.policies,
+                sampling=self.sampling,
                 clock=self.clock,
                 retain_sec=self.config.retain_days * 86_400,
                 watches_policies=self.config.watch_policies,

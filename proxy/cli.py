@@ -180,6 +180,7 @@ def audit_verify(
     head: Annotated[str | None, typer.Option(help="The hash it must end in.")] = None,
     after: Annotated[str | None, typer.Option(help="Of a part of a record: the hash that came before it.")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Check the canonical form of every entry as well.")] = False,
+    samples: Annotated[bool, typer.Option("--samples", help="Repeat every draw of sampled audit as well.")] = False,
 ) -> None:
     """Verify the chain offline: every entry's hash and link. Needs nothing of the gate's."""
     from audit.verify import main as verify
@@ -194,7 +195,8 @@ def audit_verify(
         path = loaded.base / loaded.config.data_dir / "interlock.db"
     hashes = {"--noted": noted, "--head": head, "--after": after}
     asked = [f"{name}={value}" for name, value in hashes.items() if value is not None]
-    raise typer.Exit(verify([*asked, *(["--deep"] if deep else []), "--", str(path)]))
+    asked += [name for name, wanted in (("--deep", deep), ("--samples", samples)) if wanted]
+    raise typer.Exit(verify([*asked, "--", str(path)]))
 
 
 @agents_cli.command("add")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policies.model import Decision, JsonObject, ToolCall
+from proxy.sampling import Lot
 from redaction.model import Inspection
 from review.model import CallRecord, ReviewRecord, Stop
 
@@ -111,10 +112,13 @@ class CallStopped:
 
 @dataclass(frozen=True, slots=True)
 class ResponseInspected:
+    """What came back was looked at. `lot` is the call's part in the draw of samples, where policy gives it one."""
+
     response: JsonObject
     http_status: int
     inspection: Inspection
     at: float
+    lot: Lot | None = None
 
 
 type Event = (

@@ -429,7 +429,7 @@ class Gate:
             extra=answers.changes_told(record),
             snapshot=record.snapshot,
         )
-        delivered = self._rows.answered(record, inspection, event.at, delivered=True)
+        delivered = self._rows.answered(record, inspection, event.at, delivered=True, lot=event.lot)
         undelivered = self._rows.answered(record, inspection, event.at, delivered=False, otherwise=delivered)
         if self._stopped(record) is not None:  # kept for the identical call, once work goes on
             return [Record(undelivered), Reply(answers.stopped(record.id, executed=True))]

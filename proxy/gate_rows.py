@@ -17,13 +17,14 @@ from audit.entry import EntryDraft, EntryKind
 from policies.model import Approval, Decision, JsonObject, ToolCall
 from proxy import tickets
 from proxy.events import CallReceived
+from proxy.sampling import Lot
 from proxy.telling import Teller, inspection_json, is_error
 from redaction.model import Inspection
 from review import decisions
 from review.binding import afterwards_binding, binding, release_binding
 from review.lifecycle import ReviewEvent, after, follow
 from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState, Stop
-from review.ports import Change, InsertCall, InsertReview, MoveCall, MoveReview
+from review.ports import Change, Drawn, InsertCall, InsertReview, MoveCall, MoveReview
 
 RELEASE_EXPIRES_SEC = 7 * 24 * 3600
 JUDGED_WITHIN_SEC = 7 * 24 * 3600  # what is shown as late after it; nothing ends by it
@@ -121,7 +122,9 @@ class GateRows:
         bound = release_binding(record, expires_at=review.expires_at, nonce=review.nonce)
         return replace(review, binding=bound)
 
-    def afterwards_review(self, record: CallRecord, at: float) -> ReviewRecord:
+    def afterwards_review(
+        self, record: CallRecord, at: float, *, teams: tuple[str, ...] = (), rules: tuple[str, ...] = ()
+    ) -> ReviewRecord:
         """A sample: people are to judge this call, which is over. Nothing waits for it, and no time ends it."""
         review = ReviewRecord(
             id=self._ids.review(),
@@ -130,12 +133,22 @@ class GateRows:
             state=ReviewState.UNJUDGED,
             opened_at=at,
             expires_at=at + JUDGED_WITHIN_SEC,
-            approval=Approval(),
+            approval=Approval(teams=teams),
             binding="",
             nonce=self._ids.nonce(),
-            answered_rules=decisions.determining(record.decision),
+            answered_rules=rules or decisions.determining(record.decision),
         )
         return replace(review, binding=afterwards_binding(record, nonce=review.nonce))
+
+    def _sampled(self, record: CallRecord, inspection: Inspection, lot: Lot | None, at: float) -> Drawn | None:
+        """What is written where the draw falls on this call: its output is kept, and people are to say how it was."""
+        if lot is None or record.to_send is None:
+            return None
+        review = self.afterwards_review(record, at, teams=lot.teams, rules=tuple(lot.told["by"]))
+        answered = frozenset({CallState.ANSWERED})
+        kept = MoveCall(record.id, answered, CallState.ANSWERED, {"outcome": inspection.message})
+        opened = self.teller.review_opened(review, at, why="it was drawn as a sample")
+        return Drawn(lot.falls_on, (kept, InsertReview(review)), (opened,))
 
     def binding(self, record: CallRecord, review: ReviewRecord) -> str:
         """What an approval of this review is for (P6)."""
@@ -283,10 +296,11 @@ class GateRows:
         *,
         delivered: bool,
         otherwise: Change | None = None,
+        lot: Lot | None = None,
     ) -> Change:
         """A released or redacted outcome. A clean one that was delivered need not be kept or awaited (traps T28).
 
-        `otherwise` is the change for the other case of the same outcome: one entry tells of both.
+        `otherwise` is the change for the other case of the same outcome: one entry tells of both, and one lot is drawn.
         """
         clean = not inspection.findings and not inspection.redactions
         is_judged = decisions.wants_review_after(record.decision)
@@ -301,11 +315,12 @@ class GateRows:
         entries = (
             otherwise.entries
             if otherwise is not None
-            else (self.teller.answered(record.id, inspection.message, inspection, at),)
+            else (self.teller.answered(record.id, inspection.message, inspection, at, lot=lot.told if lot else None),)
         )
+        drawn = otherwise.drawn if otherwise is not None else self._sampled(record, inspection, lot, at)
         move = MoveCall(record.id, _DISPATCHING, CallState.ANSWERED, {"updated_at": at, **fields})
         durable = not (clean and delivered) or is_judged
-        return self._afterwards(record, at, Change(rows=(move,), entries=entries, durable=durable))
+        return self._afterwards(record, at, Change(rows=(move,), entries=entries, durable=durable, drawn=drawn))
 
     def delivered(self, record: CallRecord, state: CallState, at: float) -> Change:
         """The answer's last byte went out. No entry of its own: the outcome's entry stands already."""

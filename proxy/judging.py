@@ -19,9 +19,11 @@ from policies.decide import NO_FACTS, decide
 from policies.gate_facts import judged_again
 from policies.model import Agent, Decision, Direction, Json, JsonObject, OutputRules, ToolCall, ToolDefinition
 from policies.output import rules_for
+from policies.sampling import Chance, chance_of
 from policies.snapshot import PolicySnapshot
 from policies.visibility import hidden
 from proxy.facts import FactSource, GateFacts
+from proxy.sampling import Lot
 from review import decisions
 from review.model import CallRecord
 
@@ -43,6 +45,7 @@ class Judging:
         clock: Callable[[], float],
         validates: Mapping[str, bool],
         groups: Mapping[str, tuple[str, ...]],
+        lot_of: Callable[[Chance], Lot],
         ambiguous: Callable[[], frozenset[str]] = frozenset,
         gate_facts: FactSource | None = None,
     ) -> None:
@@ -51,6 +54,7 @@ class Judging:
         self._clock = clock
         self._validates = validates
         self._groups = groups
+        self._lot_of = lot_of
         self._ambiguous = ambiguous
         self._gate_facts = gate_facts or GateFacts()
 
@@ -63,8 +67,11 @@ class Judging:
 
         With `kept`, the call as it was recorded, it is judged again: with the facts as they were then (SEMANTICS §2.3).
         """
+        return self._prepared(call, self._facts(call, kept))
+
+    def _facts(self, call: ToolCall, kept: CallRecord | None) -> Mapping[str, Json]:
         facts = self._gate_facts(call)
-        return self._prepared(call, facts if kept is None else judged_again(decisions.gate_facts(kept.decision), facts))
+        return facts if kept is None else judged_again(decisions.gate_facts(kept.decision), facts)
 
     def _prepared(self, call: ToolCall, facts: Mapping[str, Json]) -> Callable[[], Decision]:
         return partial(
@@ -83,10 +90,17 @@ class Judging:
 
     def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
         """The rules for what comes back; with `kept`, by the facts that the call was judged with."""
-        facts = self._gate_facts(call)
-        if kept is not None:
-            facts = judged_again(decisions.gate_facts(kept.decision), facts)
-        return rules_for(call, self._snapshot(), facts, at=self._at())
+        return rules_for(call, self._snapshot(), self._facts(call, kept), at=self._at())
+
+    def lot(self, call: ToolCall, kept: CallRecord | None = None) -> Lot | None:
+        """The part in the draw of samples of a call that was answered, where policy gives it one; facts as above."""
+        snapshot = self._snapshot()
+        if not snapshot.sampling or (kept is not None and decisions.wants_review_after(kept.decision)):
+            return None  # nothing samples, or people look at it anyway
+        labels = snapshot.profile(call.server, call.tool, call.method, call.direction).labels
+        facts = self._facts(call, kept)
+        chance = chance_of(call, snapshot.sampling, labels, snapshot.facts, facts, at=self._at())
+        return self._lot_of(chance) if chance is not None else None
 
     async def call_now(self, record: CallRecord) -> ToolCall:
         """The call in the form that would be sent, with the tool's definition as it is now.

@@ -38,6 +38,7 @@ from proxy.parking import TooManyHeld, Waiter, Woken
 from proxy.tasks import spawn
 from proxy.upstreams.base import Sent, UpstreamFailed
 from proxy.watching import Times
+from redaction.model import Outcome
 from review.model import CallRecord, ReviewState
 from review.ports import Change, ChangeLost, InsertCall, StoreDown
 
@@ -209,7 +210,10 @@ class Life:
         )
         self.times.inspection += _now() - began
         failpoint("inspection.done")
-        return ResponseInspected(command.response, command.http_status, inspection, runner.clock())
+        lot = (
+            runner.judging.lot(command.call, self.gate.record) if inspection.outcome is not Outcome.QUARANTINE else None
+        )
+        return ResponseInspected(command.response, command.http_status, inspection, runner.clock(), lot)
 
     async def _park(self, command: Park) -> Event:
         failpoint("park.begun")

@@ -17,6 +17,7 @@ import structlog
 
 from proxy.kill_switch import KillSwitch
 from proxy.policy_desk import PolicyDesk
+from proxy.sampling import Sampling
 from proxy.tasks import spawn
 from review.inbox import Inbox
 from review.ports import StoreDown
@@ -29,6 +30,7 @@ STOP_TICK_SEC = 1.0
 DOUBT_TICK_SEC = 10.0
 DOUBT_AFTER_SEC = 30.0  # by then what became of a call is written, or it never will be
 RETENTION_TICK_SEC = 3600.0
+SAMPLING_TICK_SEC = 1.0
 
 
 class NamesDoubts(Protocol):
@@ -52,6 +54,7 @@ class Told:
     kill_switch: KillSwitch
     store: Erases
     policies: PolicyDesk
+    sampling: Sampling
     clock: Callable[[], float]
     retain_sec: float
     watches_policies: bool
@@ -72,6 +75,7 @@ class Rounds:
         self._begin(self.name_doubts(), "doubt")
         self._begin(self.settle_stops(), "stops")
         self._begin(self.erase(), "retention")
+        self._begin(self.sample(), "sampling")
         if told.watches_policies:
             self._begin(told.policies.watch(POLICY_TICK_SEC), "policy watch")
 
@@ -120,6 +124,17 @@ class Rounds:
         while True:
             await self._told.sleep(STOP_TICK_SEC)
             await self._told.kill_switch.settle()
+
+    async def sample(self) -> None:
+        """Periods of sampled audit: opened once policy samples, ended and published day by day."""
+        while True:
+            await self._told.sleep(SAMPLING_TICK_SEC)
+            if not self._told.policies.current.sampling and not self._told.sampling.is_open:
+                continue
+            try:
+                await self._told.sampling.turn()
+            except StoreDown as down:
+                log.error("sampling_waits", why=str(down))
 
     async def erase(self) -> None:
         """Sealed values whose time is up; at the start too."""

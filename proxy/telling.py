@@ -95,7 +95,10 @@ class Teller:
         body = {"review": review.id, "snapshot": snapshot, "asked_under": record.snapshot, "why": why}
         return EntryDraft(EntryKind.REVIEW_VOIDED, at, "gate", record.id, body)
 
-    def answered(self, call_id: str, response: JsonObject, inspection: Inspection, at: float) -> EntryDraft:
+    def answered(
+        self, call_id: str, response: JsonObject, inspection: Inspection, at: float, *, lot: JsonObject | None = None
+    ) -> EntryDraft:
+        """What came back, and the call's `lot` in the draw of samples, if it takes part."""
         body: dict[str, Any] = {
             "outcome": inspection.outcome.value,
             "is_error": is_error(response),
@@ -107,6 +110,8 @@ class Teller:
             body["redacted_count"] = len(inspection.redactions)
         if inspection.why:
             body["why"] = inspection.why
+        if lot is not None:
+            body["sample"] = lot
         return EntryDraft(EntryKind.CALL_ANSWERED, at, "gate", call_id, body)
 
     def simple(self, kind: EntryKind, call_id: str, at: float, *, actor: str = "gate", **body: Any) -> EntryDraft:

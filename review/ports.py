@@ -99,12 +99,23 @@ type RowChange = InsertCall | MoveCall | InsertReview | MoveReview | InsertVote 
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """What belongs to a change only where a draw says so: `falls_on` is asked with the hash of its last entry, which
+    nobody knows before the entry has its place in the record (SEMANTICS §1.13)."""
+
+    falls_on: Callable[[bytes], bool]
+    rows: tuple[RowChange, ...] = ()
+    entries: tuple[EntryDraft, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One atomic step. `durable` False lets the writer return before the commit (clean outcomes only, traps T28)."""
 
     rows: tuple[RowChange, ...] = ()
     entries: tuple[EntryDraft, ...] = ()
     durable: bool = True
+    drawn: Drawn | None = None
 
 
 @dataclass(frozen=True, slots=True)

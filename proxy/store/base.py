@@ -21,6 +21,7 @@ __all__ = [
     "LoginLink",
     "LoginSession",
     "PinnedTool",
+    "SamplingPeriod",
     "Store",
     "StoreBusy",
     "StoreHealth",
@@ -55,6 +56,15 @@ class PinnedTool:
     accepted_digest: str | None = None
     accepted_by: str | None = None
     accepted_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingPeriod:
+    """A period of sampled audit, named by its first day. Its key is published once it is over."""
+
+    name: str
+    opened_at: float
+    published_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,13 @@ class Store(Records, Protocol):
     # snapshots, whole, with who or what loaded them (SEMANTICS §1.19)
     async def put_snapshot(self, snapshot_id: str, files: JsonObject, loaded_by: str, entry: Any) -> None: ...
     async def snapshots(self, *, limit: int = 50) -> Sequence[JsonObject]: ...
+
+    # sampled audit
+    async def put_sampling_period(self, period: SamplingPeriod, entry: Any) -> None:
+        """Insert or replace, with its audit EntryDraft, in one transaction."""
+
+    async def unpublished_periods(self) -> Sequence[SamplingPeriod]:
+        """Those whose key is not in the record yet, oldest first."""
 
     # the kill switch
     async def put_stop(self, stop: Stop, entry: Any) -> None:

@@ -6,12 +6,13 @@ Rules of this module:
 * A move compares state and version of a row whose MAC has been checked: a forged row is never the ground of a move, and
   a lost move names what the row was found to be.
 * The store decides nothing about which moves are right: that is `review/lifecycle.py` and `proxy/gate.py`.
+* What is drawn is drawn here, when the change's last entry gets its place, and committed with it or not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, assert_never
 
@@ -48,6 +49,17 @@ class PreparedChange:
     weight_bytes: int
 
 
+@dataclass(slots=True)
+class _Part:
+    """Rows and entries that are written together, ready for the writer."""
+
+    steps: list[Step]
+    entries: tuple[Prepared, ...]
+    touches: list[Key] = field(default_factory=list)
+    weight_bytes: int = 0
+    uses_sql: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Preparing:
     """What it takes to prepare changes in this process."""
@@ -59,24 +71,32 @@ class Preparing:
 
     def change(self, change: Change) -> PreparedChange:
         """Raises: ValueError, TypeError for a value that fits no column, or an entry that cannot be canonical."""
-        steps: list[Step] = []
-        touches: list[Key] = []
-        weight = 0
-        uses_sql = False
-        for row in change.rows:
+        part = self._part(change.rows, change.entries)
+        if change.drawn is None:
+            return PreparedChange(Work(partial(_do, part), tuple(part.touches), part.uses_sql), part.weight_bytes)
+        drawn = self._part(change.drawn.rows, change.drawn.entries)
+        work = Work(
+            partial(_do_drawn, part, change.drawn.falls_on, drawn),
+            (*part.touches, *drawn.touches),
+            part.uses_sql or drawn.uses_sql,
+        )
+        return PreparedChange(work, part.weight_bytes + drawn.weight_bytes)
+
+    def _part(self, rows: Iterable[RowChange], drafts: Iterable[EntryDraft]) -> _Part:
+        part = _Part([], self.entries(drafts))
+        for row in rows:
             step, weight_bytes = self._step(row)
-            steps.append(step)
-            weight += weight_bytes
+            part.steps.append(step)
+            part.weight_bytes += weight_bytes
             if isinstance(row, MoveCall):
-                touches.append((CALLS, row.call_id))
+                part.touches.append((CALLS, row.call_id))
             elif isinstance(row, MoveReview):
-                touches.append((REVIEWS, row.review_id))
+                part.touches.append((REVIEWS, row.review_id))
             elif isinstance(row, InsertVote | InsertPrecedent):
-                uses_sql = True
-        entries = self.entries(change.entries)
-        for entry in entries:
-            weight += len(entry.prefix)
-        return PreparedChange(Work(partial(_do, steps, entries), tuple(touches), uses_sql), weight)
+                part.uses_sql = True
+        for entry in part.entries:
+            part.weight_bytes += len(entry.prefix)
+        return part
 
     def entries(self, drafts: Iterable[EntryDraft]) -> tuple[Prepared, ...]:
         """Raises: ValueError."""
@@ -121,11 +141,21 @@ class Preparing:
         return partial(_compare_and_set, table, row_id, move, values), weight
 
 
-def _do(steps: Iterable[Step], entries: Iterable[Prepared], transaction: Transaction) -> None:
-    for step in steps:
+def _do(part: _Part, transaction: Transaction) -> bool:
+    for step in part.steps:
         step(transaction)
-    for entry in entries:
+    for entry in part.entries:
         transaction.append(entry)
+    return False
+
+
+def _do_drawn(part: _Part, falls_on: Callable[[bytes], bool], drawn: _Part, transaction: Transaction) -> bool:
+    """Whether it was drawn. Raises as the parts do: then nothing of either stays."""
+    _do(part, transaction)
+    if not falls_on(bytes.fromhex(transaction.head.hash)):
+        return False
+    _do(drawn, transaction)
+    return True
 
 
 def _compare_and_set(

@@ -12,8 +12,18 @@ from dataclasses import dataclass
 
 from audit.chain import Prepared
 from policies.model import JsonObject
-from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool
-from proxy.store.rows import ACCOUNTS, LINKS, PINS, SESSIONS, SNAPSHOT_LOADS, SNAPSHOTS, STOPS, link_of
+from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool, SamplingPeriod
+from proxy.store.rows import (
+    ACCOUNTS,
+    LINKS,
+    PINS,
+    SAMPLING_PERIODS,
+    SESSIONS,
+    SNAPSHOT_LOADS,
+    SNAPSHOTS,
+    STOPS,
+    link_of,
+)
 from proxy.store.tables import Row, Rows, Table
 from proxy.store.transaction import Transaction, Work
 from review.model import Stop
@@ -61,6 +71,11 @@ def put_pins(rows: Rows, pins: Sequence[PinnedTool], entries: tuple[Prepared, ..
 def put_stop(rows: Rows, stop: Stop, entry: Prepared) -> Work:
     """Raises: ValueError, TypeError for a value that does not fit its column."""
     return _Put(rows, STOPS, (rows.encode(STOPS, stop, stop.id),), (entry,)).work()
+
+
+def put_sampling_period(rows: Rows, period: SamplingPeriod, entry: Prepared) -> Work:
+    """Raises: ValueError, TypeError for a value that does not fit its column."""
+    return _Put(rows, SAMPLING_PERIODS, (rows.encode(SAMPLING_PERIODS, period, period.name),), (entry,)).work()
 
 
 def drop_session(token_hash: str) -> Work:

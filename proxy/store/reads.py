@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from policies.model import JsonObject
-from proxy.store.base import Account, LoginSession, PinnedTool, Tampered
+from proxy.store.base import Account, LoginSession, PinnedTool, SamplingPeriod, Tampered
 from proxy.store.rows import (
     ACCOUNTS,
     BRIEF_READS,
@@ -23,6 +23,7 @@ from proxy.store.rows import (
     PINS,
     PRECEDENTS,
     REVIEWS,
+    SAMPLING_PERIODS,
     SESSIONS,
     SNAPSHOT_LOADS,
     SNAPSHOTS,
@@ -31,6 +32,7 @@ from proxy.store.rows import (
     account_of,
     brief_call_of,
     call_of,
+    period_of,
     pin_of,
     review_of,
     session_of,
@@ -301,6 +303,12 @@ def waiting(
         row: list[Any] = rows.check(CALLS, stored)  # a forged agent would hide a call from the stop
         found.append((row[at["created_at"]], rowid, row[at["id"]], row[at["agent"]], row[at["server"]]))
     return found
+
+
+def unpublished_periods(connection: sqlite3.Connection, rows: Rows) -> list[SamplingPeriod]:
+    select = f"{SAMPLING_PERIODS.select} WHERE published_at IS NULL ORDER BY opened_at, name LIMIT ?"
+    found = connection.execute(select, (ROWS_MAX,))
+    return [period_of(rows, rows.check(SAMPLING_PERIODS, stored)) for stored in found.fetchall()]
 
 
 def stop(connection: sqlite3.Connection, rows: Rows, stop_id: str) -> Stop | None:

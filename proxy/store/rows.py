@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from policies.model import Approval, Direction, OnTimeout
-from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool
+from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool, SamplingPeriod
 from proxy.store.macs import SqlValue
 from proxy.store.sealing import SEAL_BYTES
 from proxy.store.tables import (
@@ -195,6 +195,11 @@ STOPS = Table(
 )
 
 
+SAMPLING_PERIODS = Table(
+    "sampling_periods", fields=(text("name"), real("opened_at"), real("published_at")), keys=("name",)
+)
+
+
 def call_row(rows: Rows, call: CallRecord) -> Row:
     """Raises: ValueError, TypeError for a value that does not fit its column."""
     return rows.encode(CALLS, call, call.id, (None,))
@@ -267,6 +272,10 @@ def link_of(rows: Rows, row: Row) -> LoginLink:
 
 def pin_of(rows: Rows, row: Row) -> PinnedTool:
     return PinnedTool(**rows.decode(PINS, row, str(row[0])))
+
+
+def period_of(rows: Rows, row: Row) -> SamplingPeriod:
+    return SamplingPeriod(**rows.decode(SAMPLING_PERIODS, row, str(row[0])))
 
 
 def stop_of(rows: Rows, row: Row) -> Stop:

@@ -14,6 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,17 @@ from audit.entry import EntryDraft, EntryKind
 from policies.model import JsonObject
 from proxy.keys import Keys, KeysRefused, refuse_inside
 from proxy.store import past_reads, people, reads, retention
-from proxy.store.base import Account, LoginLink, LoginSession, PinnedTool, Store, StoreBusy, StoreHealth, Tampered
+from proxy.store.base import (
+    Account,
+    LoginLink,
+    LoginSession,
+    PinnedTool,
+    SamplingPeriod,
+    Store,
+    StoreBusy,
+    StoreHealth,
+    Tampered,
+)
 from proxy.store.changes import Preparing
 from proxy.store.engine import Engine, StoreLimits
 from proxy.store.macs import RowMacs
@@ -106,7 +117,7 @@ class SqliteStore(Store):
             return
         writer = self._engine.writer
         prepared = self._preparing.change(change)
-        then = partial(self._tell, change) if self._listeners else None
+        then = partial(self._tell_of, change) if self._listeners else None
         try:
             await writer.submit(prepared.work, weight_bytes=prepared.weight_bytes, then=then)
         except StoreDown as down:
@@ -121,11 +132,23 @@ class SqliteStore(Store):
         for listener in self._listeners:
             listener(change)
 
+    def _tell_of(self, change: Change, was_drawn: bool) -> None:
+        if was_drawn and change.drawn is not None:
+            drawn = change.drawn
+            rows, entries = (*change.rows, *drawn.rows), (*change.entries, *drawn.entries)
+            change = replace(change, rows=rows, entries=entries, drawn=None)
+        self._tell(change)
+
+    def _tell_if_drawn(self, change: Change, was_drawn: bool) -> None:
+        if was_drawn:
+            self._tell_of(change, was_drawn)
+
     def submit(self, change: Change) -> None:
         """Also raises: ValueError, TypeError as `apply`."""
         writer = self._engine.writer
         prepared = self._preparing.change(change)
-        writer.post(prepared.work, weight_bytes=prepared.weight_bytes)
+        then = partial(self._tell_if_drawn, change) if change.drawn is not None else None
+        writer.post(prepared.work, weight_bytes=prepared.weight_bytes, then=then)
 
     async def _write(self, work: Work) -> Any:
         return await self._engine.writer.submit(work)
@@ -264,6 +287,14 @@ class SqliteStore(Store):
 
     async def snapshots(self, *, limit: int = 50) -> Sequence[JsonObject]:
         return await self._read(reads.snapshots, limit)
+
+    # --- sampled audit
+
+    async def put_sampling_period(self, period: SamplingPeriod, entry: EntryDraft) -> None:
+        await self._write(people.put_sampling_period(self._rows, period, self._entry(entry)))
+
+    async def unpublished_periods(self) -> Sequence[SamplingPeriod]:
+        return await self._read(reads.unpublished_periods)
 
     # --- the kill switch
 

@@ -60,7 +60,7 @@ class _Item:
     work: Work
     weight_bytes: int
     done: asyncio.Future[Any] | None  # None: nobody waits for it
-    then: Callable[[], None] | None = None  # called once it is committed, whatever became of whoever waited
+    then: Callable[[Any], None] | None = None  # told its result once committed, whatever became of whoever waited
 
 
 class Writer:
@@ -102,10 +102,10 @@ class Writer:
         return len(self._queue) + len(self._batch)
 
     def submit(
-        self, work: Work, *, weight_bytes: int = 0, then: Callable[[], None] | None = None
+        self, work: Work, *, weight_bytes: int = 0, then: Callable[[Any], None] | None = None
     ) -> asyncio.Future[Any]:
         """Accept an item; the future ends when it is durable, with its result or why it was refused. `then` is called
-        if it was committed, in the order of commits and before whoever waits goes on.
+        with the result if it was committed, in the order of commits and before whoever waits goes on.
 
         Raises: StoreDown, StoreBusy.
         """
@@ -114,9 +114,9 @@ class Writer:
         self._wake.set()
         return done
 
-    def post(self, work: Work, *, weight_bytes: int = 0) -> None:
+    def post(self, work: Work, *, weight_bytes: int = 0, then: Callable[[Any], None] | None = None) -> None:
         """Accept an item nobody waits for; if it is refused, the log tells. Raises: StoreDown, StoreBusy."""
-        self._accept(_Item(work, weight_bytes, None))
+        self._accept(_Item(work, weight_bytes, None, then))
         self._posted += 1
         if self._is_due():
             self._wake.set()
@@ -280,7 +280,9 @@ _NOTHING = Work(lambda _transaction: None)
 def _settle(item: _Item, committed: Committed, number: int) -> None:
     error = committed.refused.get(number)
     if error is None and item.then is not None:
-        asyncio.get_running_loop().call_soon(item.then)  # what fails in it is logged, and does not end the writer
+        asyncio.get_running_loop().call_soon(
+            item.then, committed.results[number]
+        )  # what fails in it is logged, and does not end the writer
     if item.done is None:
         if error is not None:  # nobody waits: at least the log tells
             log.error("change_refused", error=repr(error))

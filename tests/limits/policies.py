@@ -149,6 +149,10 @@ ROWS = (
     Row(P + "schema_approval.UNDO_SEC_MAX", lambda n: _approval(undo_sec=n)),
     Row(P + "schema_constraints.RUNTIME_SEC_MAX", lambda n: _constraints(max_runtime_sec=n)),
     Row(P + "schema_constraints.RESPONSE_BYTES_MAX", lambda n: _constraints(max_response_bytes=n)),
+    Row(
+        P + "schema_audit.WEIGHT_MAX",
+        lambda n: _policy(f"audit: {{sampling: {{rate: 0.1, weights: {{risk_tags: {{a: {n}}}}}}}}}"),
+    ),
     Row(P + "schema_output.KEEP_LAST_MAX", _mask),
     Row(
         P + "schema_facts.FACTS_MAX",

@@ -43,7 +43,10 @@ def test_a_file_that_is_not_yaml_is_told_of_alone() -> None:
     ("text", "error"),
     [
         ("", "p1.yaml:1:1: an empty policy file (remove it, or write rules)"),
-        ("version: v1", "p1.yaml:1:1: a policy file that says nothing (add rules, facts, classify, output or default)"),
+        (
+            "version: v1",
+            "p1.yaml:1:1: a policy file that says nothing (add rules, facts, classify, output, audit or default)",
+        ),
         ("- rules", "p1.yaml:1:1: a policy file must be a map of keys, not a list"),
         ("rules: []", "p1.yaml:1:8: rules must be a list with at least one item, not an empty list"),
         ("rules: {}", "p1.yaml:1:8: rules must be a list with at least one item, not a map"),

@@ -124,6 +124,9 @@ class Policy:
     def prepared(self, call: ToolCall, kept: CallRecord | None = None) -> Callable[[], Decision]:
         return lambda: self.judge(call)
 
+    def lot(self, call: ToolCall, kept: CallRecord | None = None) -> None:
+        return None
+
     def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
         return OutputRules()
 

@@ -9,10 +9,12 @@ import pytest
 
 from policies.facts import FactType
 from policies.model import Effect, OutputRules, ToolDefinition
+from policies.sampling import Chance
 from policies.schema import load_snapshot
 from policies.snapshot import PolicySnapshot
 from proxy.events import CallReceived
 from proxy.judging import Judging
+from proxy.sampling import Lot
 from review import decisions
 from review.model import CallRecord, CallState
 from tests.proxy.builders import T0, ask, refund, rows
@@ -40,6 +42,10 @@ class Tools:
         return ToolDefinition(tool, "d1", SCHEMA)
 
 
+def not_sampled(chance: Chance) -> Lot:
+    raise AssertionError(f"nothing samples here: {chance}")
+
+
 def judging(snapshot: PolicySnapshot | None = None, **how: Any) -> Judging:
     loaded = snapshot or load_snapshot({"refunds.yaml": POLICY})
     return Judging(
@@ -48,6 +54,7 @@ def judging(snapshot: PolicySnapshot | None = None, **how: Any) -> Judging:
         clock=lambda: T0,
         validates=how.get("validates", {}),
         groups={"demo": ("support",)},
+        lot_of=how.get("lot_of", not_sampled),
         gate_facts=how.get("gate_facts"),
     )
 
@@ -129,3 +136,17 @@ async def test_output_rules_are_those_of_the_call() -> None:
     assert [field.path for field in rules.fields] == ["$.internal_notes"]
     elsewhere = judging().output_rules(replace(await judging().call_now(kept()), server="other"))
     assert elsewhere.fields == OutputRules().fields
+
+
+def test_the_lot_of_a_call_is_that_of_its_chance_and_without_a_plan_there_is_none() -> None:
+    asked: list[Chance] = []
+
+    def lot_of(chance: Chance) -> Lot:
+        asked.append(chance)
+        return Lot({}, lambda _: True)
+
+    plan = "audit: {sampling: {rate: 0.5}, mandatory: [{match: {tools: nothing}}]}"
+    sampling = load_snapshot({"refunds.yaml": POLICY, "audit.yaml": plan})
+    assert judging().lot(refund(50)) is None
+    assert judging(sampling, lot_of=lot_of).lot(refund(50)) is not None
+    assert asked == [Chance(0.5, ("audit.yaml#audit",))]

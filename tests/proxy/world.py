@@ -18,6 +18,7 @@ from proxy.exchange import Answer, AnswerKind, Client, Dispatched
 from proxy.gate_rows import GateRows
 from proxy.parking import Parking
 from proxy.runner import Runner
+from proxy.sampling import Lot
 from proxy.stopped import Stopped
 from proxy.tasks import spawn
 from proxy.telling import Teller
@@ -97,6 +98,10 @@ class FunctionJudging:
         self.decide = decide
         self.definition_now = definition()
         self.hidden: frozenset[str] = frozenset()
+        self.lot_of: Callable[[ToolCall], Lot | None] = lambda _: None
+
+    def lot(self, call: ToolCall, kept: CallRecord | None = None) -> Lot | None:
+        return self.lot_of(call)
 
     def judge(self, call: ToolCall) -> Decision:
         return self.decide(call)

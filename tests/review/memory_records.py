@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 from audit.entry import EntryDraft
 from policies.model import JsonObject
@@ -65,6 +66,13 @@ class MemoryRecords:
         await asyncio.sleep(0)
         if self.is_down:
             raise StoreDown("the store is down")
+        if change.drawn is not None:
+            drawn = change.drawn
+            entry_hash = sha256(repr((len(self.entries), change.entries)).encode()).digest()
+            if drawn.falls_on(entry_hash):
+                rows, entries = (*change.rows, *drawn.rows), (*change.entries, *drawn.entries)
+                change = replace(change, rows=rows, entries=entries)
+            change = replace(change, drawn=None)
         calls, reviews = dict(self.calls), dict(self.reviews)
         votes = {key: list(value) for key, value in self.votes_of.items()}
         precedents = dict(self.precedents_by_review)

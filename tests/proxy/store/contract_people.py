@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audit.entry import EntryDraft, EntryKind
-from proxy.store.base import PinnedTool, Store
+from proxy.store.base import PinnedTool, SamplingPeriod, Store
 from review.model import Account, CallState, LoginLink, LoginSession, Stop, StopScope
 from tests.proxy.store.builders import T0, an_entry, answered, decided
 from tests.proxy.store.contract import Opened, all_entries, chain_holds, kinds
@@ -44,6 +44,18 @@ class PeopleContract(Opened):
         assert await store.stop("stop_1") == lifted
         assert await store.stop("stop_3") is None
         assert await kinds(store) == ["stop_ordered", "stop_ordered", "stop_lifted"]
+        assert await chain_holds(store)
+
+    async def test_periods_of_sampled_audit_are_kept_until_their_keys_are_published(self, store: Store) -> None:
+        opened = EntryDraft(EntryKind.SAMPLING_OPENED, T0, "gate", None, {"period": "2026-11-18"})
+        first, second = SamplingPeriod("2026-11-18", T0), SamplingPeriod("2026-11-19", T0 + 1)
+        await store.put_sampling_period(second, opened)
+        await store.put_sampling_period(first, opened)
+        assert await store.unpublished_periods() == [first, second]
+        published = replace(opened, kind=EntryKind.SAMPLING_PUBLISHED)
+        await store.put_sampling_period(replace(first, published_at=T0 + 2), published)
+        assert await store.unpublished_periods() == [second]
+        assert await kinds(store) == ["sampling_opened", "sampling_opened", "sampling_published"]
         assert await chain_holds(store)
 
     async def test_sessions_begin_are_touched_and_end(self, store: Store) -> None:

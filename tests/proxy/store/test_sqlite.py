@@ -18,6 +18,7 @@ from review.model import CallState
 from review.ports import Change, StoreDown
 from tests.proxy.store.builders import KEYS, T0, an_entry, answered, decided, sqlite_store
 from tests.proxy.store.contract import StoreContract
+from tests.proxy.store.contract_draws import DrawsContract
 from tests.proxy.store.contract_lists import ListsContract
 from tests.proxy.store.contract_people import PeopleContract
 
@@ -33,6 +34,10 @@ def reopen(tmp_path: Path) -> Callable[[], Awaitable[SqliteStore]]:
 
 
 class TestChanges(StoreContract):
+    pass
+
+
+class TestDraws(DrawsContract):
     pass
 
 
