@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from policies.constraints import said
 from policies.model import JsonObject
 from review import exact
 from review.inert import inert, marked_json, terminal
@@ -93,6 +94,8 @@ def print_shown(shown: JsonObject, url: str) -> None:
     print(f"Why: {in_line(decision.get('reason', ''), chars_max=2_000)}")
     for rule in decision.get("rules", ()):
         print(f"  rule {in_line(rule)}")
+    for one in decision.get("constraints", ()):
+        print(f"  held to {in_line(one['kind'])} {in_line(said(one['value']))} by {in_line(one['rule'])}")
     if (shown.get("definition") or {}).get("has_drifted"):
         print("Beware: no person has accepted this tool's definition as it is now.")
     for caution in _cautions(call):

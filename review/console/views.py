@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from policies.model import JsonObject, Risk
+from policies.constraints import said
+from policies.model import Json, JsonObject, Risk
 from review import agreement, brief, decisions, exact
 from review.inbox import Background, Queue, Shown
 from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, ReviewState, Vote
@@ -107,6 +108,11 @@ def review_words(state: ReviewState) -> str:
 def as_text(value: object) -> str:
     """A value as one would write it: text as it is, all else as JSON."""
     return value if isinstance(value, str) else exact.text(value)
+
+
+def held_to(value: Json) -> str:
+    """A constraint's value in words."""
+    return said(value)
 
 
 def ago(at: float, now: float) -> str:

@@ -49,3 +49,10 @@ def test_arguments_that_a_list_left_out_are_told_by_the_first_of_them_and_their_
     told = {"digest": "d", "size_bytes": 1_000_022, "first": [{"path": "$.to", "value": "bo\nforged row"}]}
     assert arguments({"arguments_omitted": True, "arguments": told}) == 'to="bo\\nforged row" (in all 1,000,022 bytes)'
     assert arguments({"arguments_omitted": True, "arguments": {**told, "first": []}}) == "(in all 1,000,022 bytes)"
+
+
+def test_what_the_call_will_be_held_to_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    told = shown([])
+    kept = [{"kind": "network_allowlist", "value": ["a.example", "b.example"], "rule": "p#r"}]
+    print_shown({**told, "call": {**told["call"], "decision": {"constraints": kept}}}, "http://gate")
+    assert "  held to network_allowlist a.example, b.example by p#r\n" in capsys.readouterr().out

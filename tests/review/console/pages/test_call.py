@@ -253,6 +253,15 @@ TAGS_OF_OURS = {
 }
 
 
+def test_what_the_call_will_be_held_to_is_on_the_page(house: House) -> None:
+    kept = [{"kind": "max_runtime_sec", "value": 900, "rule": "safety#deploys"}]
+    house.world.park(refund(decision={"reason": "deploys ask", "constraints": kept}), answered_rules=())
+    browser = house.logged_in()
+    page = browser.get("/c/c-1").text
+    assert "What it will be held to" in page
+    assert re.search(r"max_runtime_sec.*900.*safety#deploys", page)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a07_a08_hostile_text_is_inert_everywhere_on_the_page(house: House, name: str) -> None:
     text = ALL[name]
@@ -273,6 +282,7 @@ def test_a07_a08_hostile_text_is_inert_everywhere_on_the_page(house: House, name
             "risk": text,
             "facts": {text: text},
             "errors": [text],
+            "constraints": [{"kind": text, "value": {text: [text]}, "rule": text}],
             "topics": [text],
             "trace": [{"policy": text, "rule": text, "matched": True, "effect": text, "why": text, "error": text}],
         },
