@@ -16,7 +16,7 @@ from typing import Any
 from policies.decide import decide
 from policies.errors import PolicyErrors
 from policies.gate_facts import AT_REST
-from policies.model import Agent, Direction, Effect, Json, ToolCall, ToolDefinition
+from policies.model import Agent, Decision, Direction, Effect, Json, ToolCall, ToolDefinition
 from policies.reading import Node, Source
 from policies.snapshot import PolicySnapshot
 from policies.yaml_source import load_positioned
@@ -74,17 +74,27 @@ def read_cases(files: Mapping[str, str]) -> tuple[Case, ...]:
 def failures(cases: tuple[Case, ...], snapshot: PolicySnapshot) -> Iterator[str]:
     """A line for each case that comes out otherwise than wanted."""
     for case in cases:
-        decision = decide(case.call, snapshot, {**AT_REST, **case.facts}, at=case.at)
-        got: dict[str, Json] = {
-            "effect": decision.effect.value,
-            "rules": list(decision.determining),
-            "reason": decision.reason,
-            "veto_window_sec": decision.veto_window_sec,
-            "review_after": decision.review_after,
-        }
-        for key, wanted in case.want.items():
-            if got[key] != wanted:
-                yield f"{case.file}:{case.line}: {case.note}: {key} is {got[key]!r}, and {wanted!r} is wanted"
+        for miss in misses(case, judged(case, snapshot)):
+            yield f"{case.file}:{case.line}: {case.note}: {miss}"
+
+
+def judged(case: Case, snapshot: PolicySnapshot) -> Decision:
+    """What is decided about the case's call; a fact of the gate's that the case does not give is at rest."""
+    return decide(case.call, snapshot, {**AT_REST, **case.facts}, at=case.at)
+
+
+def misses(case: Case, decision: Decision) -> Iterator[str]:
+    """What of the decision is otherwise than the case wants it."""
+    got: dict[str, Json] = {
+        "effect": decision.effect.value,
+        "rules": list(decision.determining),
+        "reason": decision.reason,
+        "veto_window_sec": decision.veto_window_sec,
+        "review_after": decision.review_after,
+    }
+    for key, wanted in case.want.items():
+        if got[key] != wanted:
+            yield f"{key} is {got[key]!r}, and {wanted!r} is wanted"
 
 
 def _cases(top: Node) -> Iterator[Case]:

@@ -223,7 +223,7 @@ def _error(file: str, message: str, hint: str = "") -> PolicyErrors:
 
 
 def read_named(paths: Sequence[Path]) -> Mapping[str, str]:
-    """The files a person named on the command line, by the names they gave.
+    """The files a person named on the command line, by the names they gave; a folder stands for its YAML files.
 
     Raises: PolicyErrors.
     """
@@ -231,9 +231,21 @@ def read_named(paths: Sequence[Path]) -> Mapping[str, str]:
     errors: list[PolicyError] = []
     for path in paths:
         try:
-            files[_utf8(str(path))] = _read(path, str(path))
+            for one in _in_folder(path) if path.is_dir() else (path,):
+                files[_utf8(str(one))] = _read(one, str(one))
         except PolicyErrors as bad:
             errors.extend(bad.errors)
     if errors:
         raise PolicyErrors(errors)
     return files
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Its policy and case files, not those of folders in it. Raises: PolicyErrors."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith((".yaml", ".yml")) and name[0] != ".")
+    except OSError as error:
+        raise _error(str(folder), f"cannot be read: {os.strerror(error.errno or 0)}") from error
+    if not names:
+        raise _error(str(folder), "a folder without a *.yaml file", "name the folder that has the policies")
+    return [folder / name for name in names]

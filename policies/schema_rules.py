@@ -116,7 +116,7 @@ def _rule(node: Node, policy: str, number: int, facts: dict[str, Fact]) -> Rule 
         effect=effect,
         match=match,
         condition=condition,
-        reason=(children["reason"].text() if "reason" in children else None) or f"Rule {rule_id} of policy {policy}",
+        reason=(children["reason"].text() if "reason" in children else None) or unsaid_reason(policy, rule_id),
         agent_message=children["agent_message"].text(chars_max=AGENT_MESSAGE_CHARS_MAX)
         if "agent_message" in children
         else None,
@@ -130,6 +130,11 @@ def _rule(node: Node, policy: str, number: int, facts: dict[str, Fact]) -> Rule 
         line=line,
         column=column,
     )
+
+
+def unsaid_reason(policy: str, rule: str) -> str:
+    """The reason of a rule whose author gave none."""
+    return f"Rule {rule} of policy {policy}"
 
 
 def read_id(node: Node) -> str | None:

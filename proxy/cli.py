@@ -16,6 +16,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from proxy.policy_cli import policy_cli
+
 cli = typer.Typer(
     name="interlock",
     help="A person in the loop of AI agents: judge, park and inspect every tool call.",
@@ -24,7 +26,6 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-policy_cli = typer.Typer(help="Work on policies.", no_args_is_help=True, rich_markup_mode=None)
 audit_cli = typer.Typer(help="Check the record.", no_args_is_help=True, rich_markup_mode=None)
 approvals_cli = typer.Typer(
     help="Decide from the terminal, as a logged-in reviewer.", no_args_is_help=True, rich_markup_mode=None
@@ -158,16 +159,6 @@ def demo(
     from proxy.demo.story import run_demo
 
     raise typer.Exit(run_demo(auto=auto, port=port, review_port=review_port))
-
-
-@policy_cli.command("check")
-def policy_check(files: Annotated[list[Path], typer.Argument(help="Policy files, checked as one set.")]) -> None:
-    """Say whether the files load, and where and how to mend what does not."""
-    from policies.check import check_paths
-
-    report, code = check_paths(files)
-    print(report)
-    raise typer.Exit(code)
 
 
 @audit_cli.command("verify")

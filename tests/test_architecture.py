@@ -80,7 +80,7 @@ FRAMES: dict[str, frozenset[str]] = {
     "audit": frozenset(),
     "review": frozenset({"starlette", "structlog"}),
     "proxy": frozenset(
-        {"starlette", "structlog", "pydantic", "pydantic_core", "cryptography", "mcp", "mcp_types", "uvicorn"}
+        {"starlette", "structlog", "pydantic", "pydantic_core", "cryptography", "mcp", "mcp_types", "typer", "uvicorn"}
     ),
     "interlock": frozenset(),
 }
@@ -110,7 +110,6 @@ ONE_FILE: dict[tuple[str, str], str] = {
     ("proxy", "httptools"): "proxy/wire/http_response.py",
     ("proxy", "orjson"): "proxy/wire/strict_json.py",
     ("proxy", "platformdirs"): "proxy/config_file.py",
-    ("proxy", "typer"): "proxy/cli.py",
     ("proxy", "uuid_utils"): "proxy/ids.py",
     ("proxy", "uvloop"): "proxy/wire/http_server.py",
 }

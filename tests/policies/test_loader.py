@@ -179,7 +179,7 @@ def test_kinds_of_findings_are_checked_where_they_are_known(base: Path) -> None:
 def test_named_files_have_the_names_given(base: Path) -> None:
     path = base / "policies" / "one.yaml"
     assert read_named([path]) == {str(path): DENY}
-    with pytest.raises(PolicyErrors, match="not a file"):
+    with pytest.raises(PolicyErrors, match="a folder without"):
         read_named([path, base])
 
 
