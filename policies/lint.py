@@ -93,7 +93,7 @@ def _overruled(snapshot: PolicySnapshot) -> Iterator[Advice]:
     """Rules that allow what another policy of the set always asks about or denies."""
     for policy in snapshot.all_policies:
         for rule in policy.rules:
-            if not rule.effect.is_allowing or rule.review_after:  # a review afterwards is due also where it is overruled
+            if not rule.effect.is_allowing or rule.review_after:  # the review is due all the same
                 continue
             found = (_overruling(rule, other, snapshot.classify) for other in snapshot.policies)
             stricter = next((one for one in found if one is not None), None)
