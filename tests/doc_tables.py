@@ -271,6 +271,8 @@ NO_LIMITS: Mapping[str, str] = {
     "policies.facts.EXACT_MAX": "the largest whole number a float tells from its neighbour",
     "proxy.wire.strict_json.SAFE_INTEGER_MAX": "the same, as RFC 8259 §6 says it",
     "proxy.demo.": "the demo's own patience",
+    "policies.pattern_sets.": "of `policy lint` over an author's own files; past it no advice is given",
+    "proxy.author.": "of the author's commands; longer lines are folded",
     "proxy.config.": "in the configuration's table",
     "proxy.wire.http_protocol.ServerLimits.": "set from `limits` of the configuration, but for the two that are listed",
     "proxy.wire.strict_json.JsonLimits.": "set from `limits` of the configuration, but for the one that is listed",
