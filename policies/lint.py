@@ -189,9 +189,7 @@ def _constraints(rule: Rule, snapshot: PolicySnapshot) -> Iterator[Advice]:
     for bound in rule.constraints:
         fact = snapshot.facts[bound.check.name] if isinstance(bound.check, FactCap) else None
         if fact is not None and fact.path is None and not fact.by_gate:
-            message = (
-                f"rule '{rule.id}' never holds a call to {bound.kind}: no file says where '{fact.name}' stands"
-            )
+            message = f"rule '{rule.id}' never holds a call to {bound.kind}: no file says where '{fact.name}' stands"
             yield _about(rule, "fact-not-bound", message)
 
 

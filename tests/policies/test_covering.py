@@ -43,18 +43,17 @@ def pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     narrow = draw(rules())
     other = draw(st.sampled_from(["alike", "alike", "any", "elsewhere"]))
     if other == "elsewhere":
-        far, near = draw(rules()), {**narrow, "match": {**narrow.get("match", {}), "tools": ["a/*"]}}
-        return {**far, "match": {**far.get("match", {}), "tools": ["b/**", "b.*/read"]}}, near
+        far, near = ({"decision": "deny", "match": {"tools": tools}} for tools in (["b/**", "b.*/read"], ["a/*"]))
+        return far, near
     if other == "any":
         return draw(rules()), narrow
-    wide = {**narrow, "decision": draw(st.sampled_from([narrow["decision"], "deny", "allow"]))}
-    kept = {key: value for key, value in narrow.get("match", {}).items() if draw(st.booleans())}
-    for of_the_effect in ("match", "approval", "veto_window_sec", "constraints", "require_review_after", "risk_tier"):
-        wide.pop(of_the_effect, None)
-    if kept:
+    wide: dict[str, Any] = {"decision": draw(st.sampled_from(["deny", "allow", "require_approval"]))}
+    if "condition" in narrow:
+        wide["condition"] = narrow["condition"]
+    if kept := {key: value for key, value in narrow.get("match", {}).items() if draw(st.booleans())}:
         wide["match"] = kept
-    if wide["decision"] == "allow" or draw(st.booleans()):
-        wide.pop("when_missing", None)
+    if "when_missing" in narrow and wide["decision"] != "allow" and draw(st.booleans()):
+        wide["when_missing"] = "skip"
     if draw(st.booleans()):
         wide.pop("condition", None)
     return wide, narrow
