@@ -108,6 +108,7 @@ def decide(
         veto_window_sec=window,
         review_after=effect is not Effect.DENY and any(voice.review_after for voice in voices),
         gate_facts=gate_facts,
+        self_reported=call.self_reported,
     )
 
 

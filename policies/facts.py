@@ -62,6 +62,7 @@ class Fact:
     minimum: int | float | None = None
     maximum: int | float | None = None
     by_gate: bool = False
+    by_agent: bool = False  # the agent says it of itself
 
 
 class State(Enum):
@@ -81,6 +82,7 @@ class Reading:
     declared: bool = True
 
 
+_UNSAID = Reading(State.MISSING, why="the agent did not say it")
 _UNBOUND = Reading(State.UNBOUND, why="not bound to this tool")
 _bound_by_schema: ByIdentity[bool] = ByIdentity(entries_max=4_096)
 
@@ -118,6 +120,9 @@ class FactReader:
             if fact.name not in self._gate_facts:
                 return Reading(State.DOUBT, why="the gate did not give it")
             return _typed(fact, self._gate_facts[fact.name])
+        if fact.by_agent:
+            said = self._call.self_reported
+            return _typed(fact, said[fact.name]) if fact.name in said else _UNSAID
         if fact.path is None:
             return _UNBOUND
         if fact.tools is not None:

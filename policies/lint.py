@@ -147,7 +147,7 @@ def _facts(rule: Rule, facts: Mapping[str, Fact]) -> Iterator[Advice]:
     needed = _needed(rule)
     for name in rule.facts:
         fact = facts[name]
-        if fact.by_gate:
+        if fact.by_gate or fact.by_agent:
             continue
         if fact.path is None:
             yield _about(
@@ -188,7 +188,7 @@ def _constraints(rule: Rule, snapshot: PolicySnapshot) -> Iterator[Advice]:
         yield _about(rule, "no-constraints", f"rule '{rule.id}' has no constraints: held to {usual}")
     for bound in rule.constraints:
         fact = snapshot.facts[bound.check.name] if isinstance(bound.check, FactCap) else None
-        if fact is not None and fact.path is None and not fact.by_gate:
+        if fact is not None and fact.path is None and not (fact.by_gate or fact.by_agent):
             message = f"rule '{rule.id}' never holds a call to {bound.kind}: no file says where '{fact.name}' stands"
             yield _about(rule, "fact-not-bound", message)
 

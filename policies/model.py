@@ -111,6 +111,7 @@ class ToolCall:
     input_responses: JsonObject | None = None
     request_state: str | None = None
     definition: ToolDefinition | None = None
+    self_reported: Mapping[str, Any] = field(default_factory=dict)  # what the agent says of itself: no argument (§1.5)
 
     @property
     def name(self) -> str:
@@ -202,6 +203,7 @@ class Decision:
     veto_window_sec: int | None = None
     review_after: bool = False
     gate_facts: Mapping[str, Json] = field(default_factory=dict)  # all that the gate gave, read by a rule or not
+    self_reported: Mapping[str, Json] = field(default_factory=dict)  # what the agent said of itself with the call
 
     @property
     def goes_at_once(self) -> bool:

@@ -35,8 +35,6 @@ APPROVAL_LATER: Mapping[str, str] = {
 
 FACTS_LATER: Mapping[str, str] = {
     "args_findings": "a fact the gate makes",
-    "confidence": "what an agent says about itself",
-    "reasoning": "what an agent says about itself",
 }
 
 MATCH_LATER: Mapping[str, str] = {

@@ -33,6 +33,7 @@ from policies.schema_output import read_output
 from policies.schema_oversight import approving_in_silence
 from policies.schema_rules import read_policy
 from policies.schema_visibility import read_visibility
+from policies.self_reported import SELF_REPORTED
 from policies.snapshot import OutputRule, Policy, PolicySnapshot, Visibility
 from policies.yaml_source import load_positioned
 
@@ -97,7 +98,8 @@ def load_snapshot(
         policies[policy_name] = read_policy(children, policy_name, name, facts)
         _read_ladder(children, policy_name, name, facts, ladders)
         if "output" in children:
-            output.extend(read_output(children["output"], policy_name, facts, detector_kinds))
+            of_calls = {name: fact for name, fact in facts.items() if not fact.by_agent}
+            output.extend(read_output(children["output"], policy_name, of_calls, detector_kinds))
         if "visibility" in children:
             visibility.append(read_visibility(children["visibility"], policy_name))
         if "audit" in children and (plan := read_audit(children["audit"], policy_name, facts)) is not None:
@@ -155,7 +157,11 @@ def _facts(
         sections = {key: child.value for key, child in documents[name].items()}
         used = {**types_used(sections), **used}
     facts = {name: finished(one, used.get(name)) for name, one in merge(definitions, gate_facts).items()}
-    return facts | {name: Fact(name, declared, by_gate=True) for name, declared in gate_facts.items()}
+    return (
+        facts
+        | dict(SELF_REPORTED)
+        | {name: Fact(name, declared, by_gate=True) for name, declared in gate_facts.items()}
+    )
 
 
 def _read_ladder(

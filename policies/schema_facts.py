@@ -25,6 +25,7 @@ from policies.model import Oversight, Risk
 from policies.not_yet import FACTS_LATER
 from policies.patterns import Pattern
 from policies.reading import Node, not_yet
+from policies.self_reported import SELF_REPORTED
 
 FACT_KEYS = ("path", "tools", "type", "take", "min", "max")
 CLASSIFY_KEYS = ("tools", "servers", "methods", "topics", "risk_tags", "risk", "reversible", "oversight")
@@ -139,6 +140,9 @@ def merge(definitions: Iterable[Definition], gate_facts: Mapping[str, FactType])
     for one in definitions:
         if one.name in gate_facts:
             one.node.mistake(f"'{one.name}' is a fact the gate makes", "choose another name", at_key=True)
+            continue
+        if one.name in SELF_REPORTED:
+            one.node.mistake(f"'{one.name}' is what an agent says of itself", "choose another name", at_key=True)
             continue
         other = merged.get(one.name)
         merged[one.name] = one if other is None else _merged(other, one)

@@ -12,6 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from policies.condition import Condition, compile_condition
 from policies.condition_tokens import BadCondition
@@ -109,6 +110,7 @@ def _rule(node: Node, policy: str, number: int, facts: dict[str, Fact]) -> Rule 
     _check_when_missing(children, effect)
     if effect is None or rule_id is None:
         return None
+    _check_self_reported(node, effect, match, condition, facts)
     file, line, column = node.place
     return Rule(
         policy=policy,
@@ -206,7 +208,8 @@ def _constraints(children: dict[str, Node], effect: Effect | None, facts: dict[s
         children["constraints"].mistake(
             "constraints in a rule that denies", "there is no call to hold to them", at_key=True
         )
-    return read_constraints(children["constraints"], facts)
+    of_calls = {name: fact for name, fact in facts.items() if not fact.by_agent}  # a bound cannot rest on a claim
+    return read_constraints(children["constraints"], of_calls)
 
 
 def _asks_on_violation(children: dict[str, Node], effect: Effect | None) -> bool:
@@ -216,6 +219,21 @@ def _asks_on_violation(children: dict[str, Node], effect: Effect | None) -> bool
     if "constraints" not in children and effect is not Effect.ALLOW_WITH_CONSTRAINTS:
         node.mistake("'on_violation' in a rule without constraints", "add 'constraints'", at_key=True)
     return node.word(ON_VIOLATION) == "ask"
+
+
+def _check_self_reported(
+    node: Node, effect: Effect, match: Match, condition: Condition | None, facts: Mapping[str, Fact]
+) -> None:
+    """What an agent says of itself can only tighten (SEMANTICS §1.5, P9)."""
+    if not effect.is_allowing:
+        return
+    read = dict.fromkeys((*match.facts, *(name for name, _ in (condition.facts if condition else ()))))
+    for name in read:
+        if name in facts and facts[name].by_agent:
+            node.mistake(
+                f"'{name}' is what the agent says of itself, and this rule allows",
+                "let it ask or deny, and another rule allow the rest",
+            )
 
 
 def _check_when_missing(children: dict[str, Node], effect: Effect | None) -> None:

@@ -139,6 +139,8 @@ class Server(Part):
     """Silence after which a call to it counts as broken."""
     collect_tool: bool = True
     """Show agents the tool `interlock_collect`, with which a ticket is presented."""
+    self_report: Literal["none", "argument"] = "none"
+    """`argument`: every listed tool also takes how sure the agent is, and why; the gate keeps it from the tool."""
 
 
 class HttpServer(Server):

@@ -124,6 +124,7 @@ class Judging:
             input_responses=kept.get("input_responses"),
             request_state=kept.get("request_state"),
             definition=definition,
+            self_reported=decisions.self_reported(record.decision),
         )
 
     async def judge_edit(self, call: CallRecord, arguments_now: JsonObject) -> Decision:

@@ -39,6 +39,8 @@ def to_json(decision: Decision, *, is_whole: bool = True) -> JsonObject:
         kept["review_after"] = True
     if decision.constraints:
         kept["constraints"] = [{"kind": one.kind, "value": one.value, "rule": one.rule} for one in decision.constraints]
+    if decision.self_reported:
+        kept["self_reported"] = dict(decision.self_reported)
     if not is_whole:
         return kept  # the rules and the snapshot say why
     return {
@@ -90,6 +92,12 @@ def wants_review_after(decision: JsonObject) -> bool:
 def constraints(decision: JsonObject) -> tuple[Constraint, ...]:
     """What the call is held to."""
     return tuple(Constraint(one["kind"], one["value"], one["rule"]) for one in decision.get("constraints", ()))
+
+
+def self_reported(decision: JsonObject) -> Mapping[str, Json]:
+    """What the agent said of itself when it proposed the call."""
+    kept: Mapping[str, Json] = decision.get("self_reported") or {}
+    return kept
 
 
 def determining(decision: JsonObject) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "proxy.history.HABITS_PER_AGENT_MAX": "tools of one agent whose use is counted; the longest unused goes",
         "proxy.history.ACTIONS_MAX": "tools of agents known to have been used; others are for the first time",
         "proxy.usual.WINDOW_CALLS_MAX": "calls of a tool by an agent that the next is compared with; the oldest go",
+        "proxy.doors.mcp_self_report.REASONING_CHARS_MAX": "characters of an agent's `reasoning`; then cut",
         "proxy.recent.Recent.keys_max": "unsettled calls known in memory; more: every call looks into the store",
         "proxy.gate_rows.RELEASE_EXPIRES_SEC": "seconds a quarantined output waits for people; then destroyed",
         "proxy.app.SHUTDOWN_SEC": "seconds a stop waits for requests in flight; then they are cut and named in doubt",

@@ -25,6 +25,7 @@ from proxy.doors.mcp_outgoing import AgentRequest, call_of, headers_for
 from proxy.doors.mcp_questions import asks
 from proxy.doors.mcp_relay import WITHHELD, Relay
 from proxy.doors.mcp_reply import AgentReply, Telling
+from proxy.doors.mcp_self_report import with_properties
 from proxy.doors.mcp_sessions import Session, TooManySessions
 from proxy.doors.mcp_shared import OpenStream, Shared
 from proxy.doors.mcp_status import beside_error, credentials_refused, passed_headers, passed_status
@@ -185,6 +186,8 @@ class Noted:
             self._shared.inventory.overheard(self._server, listed_tools(message))
             names = names_of(listed_tools(answer))
             answer = without_tools(answer, self._shared.runner.hidden_tools(self._agent, self._server, names))
+        if self._asked.method == "tools/list" and self._shared.config.servers[self._server].self_report == "argument":
+            answer = with_properties(answer)
         if self._asked.method == "tools/list" and self._shared.config.servers[self._server].collect_tool:
             answer = with_collect_tool(answer)
         await self._reply.answer(status, answer, event_id=event_id, headers=headers)

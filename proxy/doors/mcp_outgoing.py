@@ -12,7 +12,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from policies.model import Agent, JsonObject, ToolCall, ToolDefinition
 from proxy.doors.admission import Place
@@ -40,6 +40,7 @@ class AgentRequest:
     accept: str
     place: Place  # among those the gate works for
     ticket: str | None = None
+    self_reported: JsonObject = field(default_factory=dict)  # what the agent says of itself with it
     scale: ProgressScale | None = None
     upstream_decides: bool = False
 
@@ -96,6 +97,7 @@ def call_of(
         input_responses=params.get("inputResponses"),
         request_state=params.get("requestState"),
         definition=definition,
+        self_reported=asked.self_reported,
     )
 
 

@@ -23,6 +23,7 @@ from mcp.types.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST
 
 from policies.model import Agent, Direction, JsonObject, ToolDefinition
 from proxy import answers
+from proxy.doors import mcp_self_report
 from proxy.doors.admission import Place
 from proxy.doors.mcp_answers import Ending, ending_of
 from proxy.doors.mcp_exchange import McpExchange
@@ -149,6 +150,7 @@ class Posts:
 
     def _asked(self, inbound: Inbound, message: Request, found: mcp.Inbound, session: Session | None) -> AgentRequest:
         request, ticket = take_ticket(message, found.headers, modern=found.era is Era.MODERN)
+        request, said = mcp_self_report.take_from_meta(request)
         token = request.meta.get("progressToken")
         if token is not None and session is not None:
             session.tokens.add(token)
@@ -161,6 +163,7 @@ class Posts:
             client=_client(inbound, found, session, has_token=token is not None),
             accept=inbound.accept,
             ticket=ticket,
+            self_reported=mcp_self_report.joined(mcp_self_report.of_headers(found.headers.lines), said),
             scale=ProgressScale(token) if token is not None else None,
             upstream_decides=found.upstream_decides,
             place=inbound.place,
@@ -179,6 +182,9 @@ class Posts:
             answer, why = _unlisted(unavailable)
             await self._turn_away(inbound, asked, why, answer, reply)
             return
+        if shared.config.servers[inbound.server].self_report == "argument" and asked.method == "tools/call":
+            asked.request, said = mcp_self_report.take_from_arguments(asked.request, definition)
+            asked.self_reported = mcp_self_report.joined(asked.self_reported, said)
         call = call_of(asked, inbound.server, inbound.agent, session.id if session is not None else None, definition)
         wants_task = asked.request.params.get("task") is not None
         if wants_task and is_past_rules(shared.runner, call, is_modern=asked.is_modern):

@@ -40,6 +40,8 @@ from proxy.wire.refusals import RequestId, Why, WireRefusal
 SESSION_HEADER: Final = "mcp-session-id"
 LAST_EVENT_ID_HEADER: Final = "last-event-id"
 TICKET_HEADER: Final = "interlock-ticket"
+CONFIDENCE_HEADER: Final = "interlock-confidence"
+REASONING_HEADER: Final = "interlock-reasoning"
 
 NAME_PARAMS: Final[Mapping[str, str]] = MappingProxyType(
     {**NAME_BEARING_METHODS, "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId"}
@@ -49,7 +51,10 @@ NAME_PARAMS: Final[Mapping[str, str]] = MappingProxyType(
 _PARAM_PREFIX: Final = MCP_PARAM_HEADER_PREFIX.lower()
 _ONCE: Final = frozenset(
     name.encode()
-    for name in ("authorization", "content-type", "content-encoding", "origin", LAST_EVENT_ID_HEADER, TICKET_HEADER)
+    for name in (
+        *("authorization", "content-type", "content-encoding", "origin", LAST_EVENT_ID_HEADER),
+        *(TICKET_HEADER, CONFIDENCE_HEADER, REASONING_HEADER),
+    )
 )
 _MODERN: Final = Revision.R2026_07_28.value.encode()
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e\t]*")

@@ -17,7 +17,7 @@ from policies.not_yet import (
 from policies.schema import TOP_KEYS
 from policies.schema_approval import APPROVAL_KEYS
 from policies.schema_constraints import CONSTRAINT_KEYS
-from policies.schema_rules import DECISIONS, RULE_KEYS
+from policies.schema_rules import RULE_KEYS
 from tests.policies.builders import errors_of
 
 
@@ -67,11 +67,3 @@ def test_p01_a_name_kept_for_a_fact_of_the_gate_cannot_be_taken(name: str) -> No
     errors = errors_of(f"facts: {{{name}: {{path: $.args.x}}}}")
     assert f"'{name}' ({FACTS_LATER[name]}) is not enforced" in errors[0]
     assert "this name is kept for it" in errors[0]
-
-
-@pytest.mark.parametrize("name", ["confidence", "reasoning"])
-@pytest.mark.parametrize("word", sorted(DECISIONS))
-def test_p09_what_an_agent_says_about_itself_stands_in_no_rule(name: str, word: str) -> None:
-    """Until such facts are enforced they are read by no rule at all, so that lying gains nothing (SEMANTICS §1.5)."""
-    for form in (f"match: {{{name}: high}}", f"match: {{{name}_above: 1}}", f"condition: '{name} == \"high\"'"):
-        assert any(name in error for error in errors_of(f"rules: [{{{form}, decision: {word}}}]"))
