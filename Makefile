@@ -1,5 +1,5 @@
 # What a developer needs, in one word each. CI runs .ci/run, which does all of it from a clean checkout.
-.PHONY: check test long soak browser conformance demo bench parked overload kernel schemas lock
+.PHONY: check test long soak browser conformance demo bench decide parked overload kernel schemas lock
 
 check:  ## formatting, lint, types, tests: before every commit
 	uv run ruff format --check .
@@ -28,6 +28,9 @@ demo:  ## the gate with real servers and the reviewer played; fails if a step co
 
 bench:  ## what the gate costs a call, beside what else stands in front of tool servers, as a table
 	uv run python -m bench.overhead
+
+decide:  ## what judging a call costs on 200 rules, and loading 2,000
+	uv run python -m bench.decide
 
 parked:  ## what 1,000 and 10,000 parked calls cost
 	uv run python -m bench.parked
