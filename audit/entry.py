@@ -49,6 +49,10 @@ class EntryKind(StrEnum):
     SAMPLING_PUBLISHED = "sampling_published"  # a period is over: its key, so that every draw can be repeated
     STOP_ORDERED = "stop_ordered"  # the kill switch, for all, an agent or a server
     STOP_LIFTED = "stop_lifted"
+    AGENT_PROMOTED = "agent_promoted"  # to its next autonomy level in a domain
+    AGENT_DEMOTED = "agent_demoted"
+    PROMOTION_REFUSED = "promotion_refused"  # or nobody said yes in time: counting begins anew
+    INCIDENT_OPENED = "incident_opened"  # a safety incident that a person reports
     INVENTORY_PINNED = "inventory_pinned"
     INVENTORY_DRIFTED = "inventory_drifted"
     INVENTORY_ACCEPTED = "inventory_accepted"

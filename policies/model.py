@@ -228,6 +228,11 @@ class Decision:
         """A deny that a rule spoke, as against default deny or an error of ours (SEMANTICS §1.12 counts only these)."""
         return self.effect is Effect.DENY and bool(self.determining)
 
+    @property
+    def violates_policy(self) -> bool:
+        """Denied by a rule that somebody wrote: a built-in one, such as for arguments that do not fit, is none."""
+        return self.denied_by_rule and any(not ref.startswith("interlock/") for ref in self.determining)
+
 
 class Do(StrEnum):
     """What a rule does to what it found."""

@@ -52,6 +52,7 @@ from proxy.rounds import Rounds, Told
 from proxy.runner import Runner
 from proxy.sampling import Sampling
 from proxy.seen_tools import SeenTools
+from proxy.standings import Standings
 from proxy.stop_files import StopFiles
 from proxy.stopped import Stopped
 from proxy.store.sqlite import SqliteStore
@@ -115,6 +116,7 @@ class App:
         await self.policies.record_load("gate:start")
         if self.policies.current.sampling:
             await self.sampling.turn()
+        await self.standings.load()
         doubtful = await self.runner.recover()
         await rebuild(self.history, self.store, self.clock())
         if doubtful:
@@ -189,6 +191,7 @@ class App:
         )
         self.store.listen(self.history.heard)
         self.sampling = Sampling(key=self.keys.commit, store=self.store, clock=self.clock)
+        self.standings = self._standings(config, rows.teller)
         self.judging = Judging(
             snapshot=lambda: self.policies.current,
             definitions=self.inventory,
@@ -197,7 +200,7 @@ class App:
             groups=_groups(config),
             lot_of=self.sampling.lot,
             ambiguous=self.policies.ambiguous,
-            gate_facts=GateFacts(self.history.facts),
+            gate_facts=GateFacts(self.history.facts, self.standings.facts),
         )
         self.runner = Runner(
             records=self.store,
@@ -228,6 +231,19 @@ class App:
             new_id=self.ids.stop,
             end=os._exit,
         )
+
+    def _standings(self, config: Config, teller: Teller) -> Standings:
+        standings = Standings(
+            self.store,
+            snapshot=lambda: self.policies.current,
+            agents=_groups(config),
+            clock=self.clock,
+            ids=self.ids,
+            commits=teller,
+        )
+        self.store.teach(standings)
+        self.store.listen(standings.heard)
+        return standings
 
     # -- listeners -----------------------------------------------------------------------------------------------
 
@@ -297,6 +313,7 @@ class App:
             redactor=Redacting(self.judging, self.inspectors),
             switch=self.kill_switch,
             feed=self.feed,
+            ladder=self.standings,
             settings=_inbox_settings(self.config),
         )
         self.inbox = Inbox(desk)
@@ -346,6 +363,7 @@ class App:
                 store=self.store,
                 policies=self.policies,
                 sampling=self.sampling,
+                standings=self.standings,
                 clock=self.clock,
                 retain_sec=self.config.retain_days * 86_400,
                 watches_policies=self.config.watch_policies,

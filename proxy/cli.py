@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from proxy import autonomy_cli
 from proxy.policy_cli import policy_cli
 
 cli = typer.Typer(
@@ -30,11 +31,13 @@ audit_cli = typer.Typer(help="Check the record.", no_args_is_help=True, rich_mar
 approvals_cli = typer.Typer(
     help="Decide from the terminal, as a logged-in reviewer.", no_args_is_help=True, rich_markup_mode=None
 )
-agents_cli = typer.Typer(help="Agents and their keys.", no_args_is_help=True, rich_markup_mode=None)
+agents_cli = typer.Typer(help="Agents: keys and autonomy.", no_args_is_help=True, rich_markup_mode=None)
+autonomy_cli.add_to(agents_cli)
 cli.add_typer(policy_cli, name="policy")
 cli.add_typer(audit_cli, name="audit")
 cli.add_typer(approvals_cli, name="approvals")
 cli.add_typer(agents_cli, name="agents")
+cli.add_typer(autonomy_cli.incident_cli, name="incident")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The configuration file.")]
 UrlOption = Annotated[str, typer.Option("--url", envvar="INTERLOCK_REVIEW_URL", help="The reviewers' listener.")]

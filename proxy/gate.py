@@ -396,7 +396,7 @@ class Gate:
             change = self._rows.failed_after_send(record, event.why, event.at)
             return [Record(change), Reply(answers.failed(record.id, sent=True))]
         return [
-            Record(self._rows.in_doubt(record, event.why, event.at)),
+            Record(self._rows.in_doubt(record, event.why, event.at, broke=True)),
             Reply(answers.in_doubt(record.id)),
         ]
 
@@ -429,8 +429,9 @@ class Gate:
             extra=answers.changes_told(record),
             snapshot=record.snapshot,
         )
-        delivered = self._rows.answered(record, inspection, event.at, delivered=True, lot=event.lot)
-        undelivered = self._rows.answered(record, inspection, event.at, delivered=False, otherwise=delivered)
+        review, at = self._review, event.at
+        delivered = self._rows.answered(record, inspection, at, review, delivered=True, lot=event.lot)
+        undelivered = self._rows.answered(record, inspection, at, review, delivered=False, otherwise=delivered)
         if self._stopped(record) is not None:  # kept for the identical call, once work goes on
             return [Record(undelivered), Reply(answers.stopped(record.id, executed=True))]
         if inspection.outcome is Outcome.REDACT:

@@ -24,7 +24,7 @@ from review import decisions
 from review.binding import afterwards_binding, binding, release_binding
 from review.lifecycle import ReviewEvent, after, follow
 from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState, Stop
-from review.ports import Change, Drawn, InsertCall, InsertReview, MoveCall, MoveReview
+from review.ports import Change, Drawn, InsertCall, InsertReview, Learned, Lesson, MoveCall, MoveReview
 
 RELEASE_EXPIRES_SEC = 7 * 24 * 3600
 JUDGED_WITHIN_SEC = 7 * 24 * 3600  # what is shown as late after it; nothing ends by it
@@ -170,7 +170,9 @@ class GateRows:
             dispatched=record.state is CallState.DISPATCHING,
             proposed_digest=record.proposed_digest,
         )
-        return Change(rows=(InsertCall(record),), entries=(entry,))
+        violated = record.state is CallState.DENIED and event.decision.violates_policy
+        learned = (Learned(Lesson.VIOLATION, record),) if violated else ()
+        return Change(rows=(InsertCall(record),), entries=(entry,), learned=learned)
 
     def asked(self, record: CallRecord, review: ReviewRecord, event: CallReceived, *, why: str) -> Change:
         entry = self.teller.decided(
@@ -281,18 +283,23 @@ class GateRows:
         )
 
     def failed_after_send(self, record: CallRecord, why: str, at: float, **more: str) -> Change:
+        """`more` says that it was stopped, where it was: that is held against nobody."""
         entry = self.teller.simple(EntryKind.CALL_FAILED, record.id, at, sent=True, **more)
-        return self._from_dispatching(record, CallState.FAILED_AFTER_SEND, at, entry, failure=why)
+        change = self._from_dispatching(record, CallState.FAILED_AFTER_SEND, at, entry, failure=why)
+        return change if more else replace(change, learned=(Learned(Lesson.WENT_WRONG, record),))
 
-    def in_doubt(self, record: CallRecord, why: str, at: float, **more: str) -> Change:
+    def in_doubt(self, record: CallRecord, why: str, at: float, *, broke: bool = False, **more: str) -> Change:
+        """`broke`: the exchange with the tool did, and not something of ours."""
         entry = self.teller.simple(EntryKind.CALL_IN_DOUBT, record.id, at, **more)
-        return self._from_dispatching(record, CallState.IN_DOUBT, at, entry, failure=why)
+        change = self._from_dispatching(record, CallState.IN_DOUBT, at, entry, failure=why)
+        return replace(change, learned=(Learned(Lesson.WENT_WRONG, record),)) if broke else change
 
     def answered(
         self,
         record: CallRecord,
         inspection: Inspection,
         at: float,
+        review: ReviewRecord | None = None,
         *,
         delivered: bool,
         otherwise: Change | None = None,
@@ -301,6 +308,8 @@ class GateRows:
         """A released or redacted outcome. A clean one that was delivered need not be kept or awaited (traps T28).
 
         `otherwise` is the change for the other case of the same outcome: one entry tells of both, and one lot is drawn.
+        A call that nobody but the policy itself approved in `review` earns nothing, and may still count against its
+        agent (§1.11).
         """
         clean = not inspection.findings and not inspection.redactions
         is_judged = decisions.wants_review_after(record.decision)
@@ -320,7 +329,11 @@ class GateRows:
         drawn = otherwise.drawn if otherwise is not None else self._sampled(record, inspection, lot, at)
         move = MoveCall(record.id, _DISPATCHING, CallState.ANSWERED, {"updated_at": at, **fields})
         durable = not (clean and delivered) or is_judged
-        return self._afterwards(record, at, Change(rows=(move,), entries=entries, durable=durable, drawn=drawn))
+        lesson = Lesson.WENT_WRONG if failure is not None else Lesson.WENT_WELL
+        earns = review is None or not review.is_by_policy
+        learned = (Learned(lesson, record),) if earns or lesson is Lesson.WENT_WRONG else ()
+        change = Change(rows=(move,), entries=entries, durable=durable, drawn=drawn, learned=learned)
+        return self._afterwards(record, at, change)
 
     def delivered(self, record: CallRecord, state: CallState, at: float) -> Change:
         """The answer's last byte went out. No entry of its own: the outcome's entry stands already."""

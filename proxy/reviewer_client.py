@@ -134,6 +134,20 @@ class ReviewerClient:
     def lift(self, stop_id: str, why: str) -> JsonObject:
         return self._ask("POST", f"/stops/{quote(stop_id, safe='')}/lift", {"why": why})
 
+    def agents(self, agent: str | None = None) -> list[JsonObject]:
+        """Where agents stand, or one of them. Raises: Refused, Unreachable."""
+        found: list[JsonObject] = self._ask("GET", "/agents" if agent is None else f"/agents/{quote(agent, safe='')}")[
+            "agents"
+        ]
+        return found
+
+    def move_agent(self, agent: str, way: str, body: JsonObject) -> JsonObject:
+        return self._ask("POST", f"/agents/{quote(agent, safe='')}/{way}", body)
+
+    def report_incident(self, body: JsonObject) -> list[JsonObject]:
+        found: list[JsonObject] = self._ask("POST", "/incidents", body)["agents"]
+        return found
+
     def answers(self) -> bool:
         """Whether something that is a gate answers there, soon."""
         connection = self._connection(HEALTH_SEC)

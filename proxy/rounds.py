@@ -18,6 +18,7 @@ import structlog
 from proxy.kill_switch import KillSwitch
 from proxy.policy_desk import PolicyDesk
 from proxy.sampling import Sampling
+from proxy.standings import Standings
 from proxy.tasks import spawn
 from review.inbox import Inbox
 from review.ports import StoreDown
@@ -26,6 +27,7 @@ log = structlog.get_logger("interlock.rounds")
 
 EXPIRY_TICK_SEC = 1.0
 POLICY_TICK_SEC = 1.0
+STANDINGS_TICK_SEC = 1.0
 STOP_TICK_SEC = 1.0
 DOUBT_TICK_SEC = 10.0
 DOUBT_AFTER_SEC = 30.0  # by then what became of a call is written, or it never will be
@@ -55,6 +57,7 @@ class Told:
     store: Erases
     policies: PolicyDesk
     sampling: Sampling
+    standings: Standings
     clock: Callable[[], float]
     retain_sec: float
     watches_policies: bool
@@ -74,6 +77,7 @@ class Rounds:
         self._begin(self.expire(), "expiry")
         self._begin(self.name_doubts(), "doubt")
         self._begin(self.settle_stops(), "stops")
+        self._begin(self.settle_standings(), "standings")
         self._begin(self.erase(), "retention")
         self._begin(self.sample(), "sampling")
         if told.watches_policies:
@@ -135,6 +139,12 @@ class Rounds:
                 await self._told.sampling.turn()
             except StoreDown as down:
                 log.error("sampling_waits", why=str(down))
+
+    async def settle_standings(self) -> None:
+        """Track records that have grown, and what of a rise or a fall the store did not take."""
+        while True:
+            await self._told.sleep(STANDINGS_TICK_SEC)
+            await self._told.standings.settle()
 
     async def erase(self) -> None:
         """Sealed values whose time is up; at the start too."""

@@ -29,6 +29,7 @@ _ROLES = {
     ReviewKind.APPROVAL: frozenset({"reviewer", "admin"}),
     ReviewKind.RELEASE: frozenset({"security", "admin"}),
     ReviewKind.AFTERWARDS: frozenset({"reviewer", "security", "admin"}),
+    ReviewKind.PROMOTION: frozenset({"reviewer", "admin"}),
 }
 
 

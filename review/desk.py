@@ -26,6 +26,8 @@ from review.ports import (
     Commit,
     Inventory,
     Judge,
+    Ladder,
+    Learned,
     People,
     Records,
     Redactor,
@@ -68,6 +70,7 @@ class Desk:
     redactor: Redactor | None = None
     switch: Switch | None = None
     feed: Feed | None = None
+    ladder: Ladder | None = None
     settings: InboxSettings = field(default_factory=InboxSettings)
 
 
@@ -221,9 +224,10 @@ class Act:
         tally: agreement.Tally | None = None,
         *,
         undo_until: float | None = None,
+        learned: tuple[Learned, ...] = (),
     ) -> Acted:
         """Raises: Conflict, StoreDown."""
-        await write(desk, Change(rows=tuple(rows), entries=tuple(entries)), self.call.id)
+        await write(desk, Change(rows=tuple(rows), entries=tuple(entries), learned=learned), self.call.id)
         given, wanted = (tally.given, tally.wanted) if tally is not None else (0, 0)
         return Acted(self.call.id, self.review.id, state, given=given, wanted=wanted, undo_until=undo_until)
 

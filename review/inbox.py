@@ -13,7 +13,21 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from policies.model import Direction, JsonObject, Risk
-from review import agreement, claims, comments, decisions, doubts, edits, expiry, outputs, samples, stops, vetoes, votes
+from review import (
+    agreement,
+    autonomy,
+    claims,
+    comments,
+    decisions,
+    doubts,
+    edits,
+    expiry,
+    outputs,
+    samples,
+    stops,
+    vetoes,
+    votes,
+)
 from review.binding import binding_of
 from review.board import Beside, Board, Choices, Count, Counts, QueueName, QueuePage, Sought
 from review.desk import Acted, Desk, Seen, recount
@@ -31,7 +45,7 @@ from review.model import (
     StopScope,
     Vote,
 )
-from review.ports import Listed, ToolSeen
+from review.ports import Listed, Progress, ToolSeen
 from review.precedents import Precedents, precedents_of
 from review.refusals import NotAllowed, NotFound
 
@@ -284,6 +298,18 @@ class Inbox:
 
     async def lift_stop(self, stop_id: str, reviewer: Reviewer, why: str) -> Stop:
         return await stops.lift(self._desk, reviewer, stop_id, why)
+
+    def autonomy(self, agent: str | None = None) -> Sequence[Progress]:
+        """Where agents stand, or one of them. Raises: NotFound for an agent nobody knows."""
+        return autonomy.progress(self._desk, agent)
+
+    async def move_agent(
+        self, agent: str, domain: str, reviewer: Reviewer, why: str, *, up: bool, level: int | None = None
+    ) -> Progress:
+        return await autonomy.move(self._desk, reviewer, agent, domain, why, up=up, level=level)
+
+    async def report_incident(self, agent: str, domain: str | None, reviewer: Reviewer, why: str) -> Sequence[Progress]:
+        return await autonomy.report(self._desk, reviewer, agent, domain, why)
 
     async def expire_due(self, now: float) -> int:
         """For the gate's own ticker, not for people. Raises: StoreDown."""

@@ -39,6 +39,7 @@ class ReviewKind(StrEnum):
     APPROVAL = "approval"
     RELEASE = "release"
     AFTERWARDS = "afterwards"  # a sample: a finished call chosen for human judgement
+    PROMOTION = "promotion"  # of an agent to its next autonomy level
 
 
 class ReviewState(StrEnum):
@@ -257,6 +258,22 @@ class ReviewRecord:
     def is_by_policy(self) -> bool:
         """Whether its grant comes of nobody having answered: the approver is then `policy:<rule>@<snapshot>`."""
         return (self.settled_by or "").startswith("policy:")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStanding:
+    """Where an agent stands in a domain, as it is kept: its level, since when, and its track record."""
+
+    agent: str
+    domain: str
+    level: int = 0
+    since: float = 0.0
+    outcomes: list[list[object]] = field(default_factory=list)  # of `policies/track_record.py`
+    review_id: str | None = None  # the open question whether to promote it
+
+    @property
+    def id(self) -> str:
+        return f"{self.agent}\n{self.domain}"  # no name holds a line break
 
 
 class StopScope(StrEnum):

@@ -35,7 +35,7 @@ from review.desk import (
 )
 from review.lifecycle import ReviewEvent, after, states_allowing
 from review.model import CallRecord, CallState, Reviewer, ReviewKind, ReviewRecord, Verdict
-from review.ports import Change, InsertVote, MoveCall, MoveReview, Redacted, RowChange
+from review.ports import Change, InsertVote, Learned, Lesson, MoveCall, MoveReview, Redacted, RowChange
 from review.refusals import Conflict, RefusalCode, Unacceptable
 
 WHOLE, REDACTED = "whole", "redacted"
@@ -115,7 +115,8 @@ async def destroy(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, co
         act.entry(EntryKind.REVIEW_VOTED, state),
         act.entry(EntryKind.OUTPUT_DESTROYED, state, output=commit_outcome(desk, call)),
     ]
-    return await act.commit(desk, state, rows, entries)
+    # That somebody destroys it is what confirms that holding it was right (SEMANTICS §1.12).
+    return await act.commit(desk, state, rows, entries, learned=(Learned(Lesson.INCIDENT, call),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from audit.entry import EntryDraft
 from policies.model import Decision, Json, JsonObject
 from review.model import (
     Account,
+    AgentStanding,
     CallRecord,
     CallState,
     LoginLink,
@@ -95,7 +97,32 @@ class InsertPrecedent:
     precedent: Precedent
 
 
-type RowChange = InsertCall | MoveCall | InsertReview | MoveReview | InsertVote | InsertPrecedent
+@dataclass(frozen=True, slots=True)
+class PutStanding:
+    """An agent's standing in a domain, whatever was kept of it before: there is one writer of these."""
+
+    standing: AgentStanding
+
+
+type RowChange = InsertCall | MoveCall | InsertReview | MoveReview | InsertVote | InsertPrecedent | PutStanding
+
+
+class Lesson(StrEnum):
+    """What a change can mean for an agent's track record (SEMANTICS §1.12)."""
+
+    WENT_WELL = "went_well"
+    WENT_WRONG = "went_wrong"
+    JUDGED_WRONG = "judged_wrong"  # by a person, afterwards: it had gone well
+    VIOLATION = "violation"
+    INCIDENT = "incident"
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One such meaning, and the call it is about."""
+
+    lesson: Lesson
+    call: CallRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +137,16 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One atomic step. `durable` False lets the writer return before the commit (clean outcomes only, traps T28)."""
+    """One atomic step. `durable` False lets the writer return before the commit (clean outcomes only, traps T28).
+
+    `learned` is what the step means for agents' autonomy; whoever keeps that adds its rows before this is written.
+    """
 
     rows: tuple[RowChange, ...] = ()
     entries: tuple[EntryDraft, ...] = ()
     durable: bool = True
     drawn: Drawn | None = None
+    learned: tuple[Learned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +155,16 @@ class Listed:
 
     review: ReviewRecord
     call: CallRecord
+
+
+class Learner(Protocol):
+    """Keeps agents' standing true to what happens."""
+
+    def learn(self, change: Change) -> Change:
+        """The change with the rows and entries of whoever falls by it. A fall counts from now on."""
+
+    def not_written(self, change: Change) -> None:
+        """A change that `learn` gave back was not written."""
 
 
 class Records(Protocol):
@@ -339,3 +380,35 @@ class Switch(Protocol):
 
     async def lift(self, stop_id: str, *, by: str, login: str, why: str) -> Stop | None:
         """Let go again, recorded first. None if no such stop stands. Raises: StoreDown (then it goes on standing)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """An agent's level in a domain, and the evidence for the next one. `wanted` None: nobody rises by evidence."""
+
+    agent: str
+    domain: str
+    level: int
+    name: str
+    last: int
+    since: float
+    successes: int
+    wanted: int | None
+    calls: int
+    errors: int
+    review_id: str | None = None
+
+
+class Ladder(Protocol):
+    """Agents' autonomy, as `proxy/standings.py` keeps it."""
+
+    def progress(self) -> Sequence[Progress]:
+        """Every agent in every domain, sorted; empty where the policies have no levels."""
+
+    def is_known(self, agent: str) -> bool: ...
+
+    async def put(self, agent: str, domain: str, level: int, *, by: str, why: str) -> Progress:
+        """Set a level by hand. Raises: ValueError if there is no such level, StoreDown."""
+
+    async def incident(self, agent: str, domain: str | None, *, by: str, why: str) -> Sequence[Progress]:
+        """A safety incident: to level 0, in one domain or in all. Raises: ValueError without levels, StoreDown."""

@@ -17,7 +17,7 @@ from review.binding import binding_of
 from review.desk import Act, Acted, Desk, Seen, as_now, check_comment, check_seen, load
 from review.lifecycle import ReviewEvent, after
 from review.model import Reviewer, ReviewKind, ReviewState, Verdict
-from review.ports import InsertVote, MoveReview, RowChange
+from review.ports import InsertVote, Learned, Lesson, MoveReview, RowChange
 from review.refusals import Conflict, RefusalCode, Unacceptable
 
 FOUND: Mapping[Verdict, ReviewEvent] = {
@@ -25,6 +25,7 @@ FOUND: Mapping[Verdict, ReviewEvent] = {
     Verdict.WRONG: ReviewEvent.FOUND_WRONG,
     Verdict.HARMFUL: ReviewEvent.FOUND_HARMFUL,
 }
+LESSONS: Mapping[Verdict, Lesson] = {Verdict.WRONG: Lesson.JUDGED_WRONG, Verdict.HARMFUL: Lesson.INCIDENT}
 
 
 async def judge(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, verdict: str, note: str) -> Acted:
@@ -49,4 +50,6 @@ async def judge(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, verd
         MoveReview(review.id, frozenset({review.state}), state, settled, review.version),
         InsertVote(act.vote()),
     ]
-    return await act.commit(desk, state, rows, [act.entry(EntryKind.REVIEW_SETTLED, state, snapshot=call.snapshot)])
+    learned = (Learned(LESSONS[said], call),) if said in LESSONS else ()
+    entry = act.entry(EntryKind.REVIEW_SETTLED, state, snapshot=call.snapshot)
+    return await act.commit(desk, state, rows, [entry], learned=learned)

@@ -44,7 +44,7 @@ async def approve(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, co
     """Agree. Raises: NotFound, Conflict, NotAllowed, Unacceptable, StoreDown."""
     review, call = await load(desk, review_id)
     reviewer, now = await as_now(desk, reviewer), desk.clock()
-    _check_kind(review, ReviewKind.APPROVAL)
+    _check_answerable(review)
     check_open(review, states_allowing(ReviewEvent.VOTED), now)
     agreement.check_may_decide(reviewer, review, call)
     votes = await desk.records.votes(review_id)
@@ -96,7 +96,7 @@ async def reject(desk: Desk, review_id: str, reviewer: Reviewer, seen: Seen, com
     """Say no, with the reason. Raises: NotFound, Conflict, NotAllowed, Unacceptable, StoreDown."""
     review, call = await load(desk, review_id)
     reviewer, now = await as_now(desk, reviewer), desk.clock()
-    _check_kind(review, ReviewKind.APPROVAL)
+    _check_answerable(review)
     check_open(review, states_allowing(ReviewEvent.REJECTED), now)
     agreement.check_may_object(reviewer, review)
     check_seen(review, seen)
@@ -175,8 +175,8 @@ def next_stage(review: ReviewRecord, default: str | None) -> str | None:
     return agreement.ADMINS if review.escalated_to != agreement.ADMINS else None
 
 
-def _check_kind(review: ReviewRecord, kind: ReviewKind) -> None:
-    if review.kind is not kind:
+def _check_answerable(review: ReviewRecord) -> None:
+    if review.kind not in (ReviewKind.APPROVAL, ReviewKind.PROMOTION):
         raise Unacceptable(RefusalCode.NOT_POSSIBLE, "This is a held output: release or destroy it.")
 
 

@@ -123,6 +123,7 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
         "policies.schema_constraints.RUNTIME_SEC_MAX": "seconds that a `max_runtime_sec` may allow",
         "policies.schema_constraints.RESPONSE_BYTES_MAX": "bytes that a `max_response_bytes` may allow",
         "policies.schema_audit.WEIGHT_MAX": "weight of a label in sampled audit",
+        "policies.track_record.OUTCOMES_MAX": "outcomes kept of an agent in a domain; the oldest go",
         "policies.schema_output.KEEP_LAST_MAX": "characters that masking may leave",
         "policies.schema_facts.FACTS_MAX": "facts of one set",
         "policies.facts.FACT_CHARS_MAX": "characters of a fact's value; more: doubt",

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from policies.model import JsonObject
-from review.model import Account, LoginLink, LoginSession, Stop
-from review.ports import Records, StoreDown
+from review.model import Account, AgentStanding, LoginLink, LoginSession, Stop
+from review.ports import Learner, Records, StoreDown
 
 __all__ = [
     "Account",
@@ -132,6 +132,13 @@ class Store(Records, Protocol):
 
     async def waiting_calls(self) -> Sequence[tuple[str, str, str]]:
         """(id, agent, server) of every call that waits for people, or whose grant is not spent; oldest first."""
+
+    # graduated autonomy
+    async def standings(self) -> Sequence[AgentStanding]:
+        """Every agent's standing in every domain that is kept."""
+
+    def teach(self, learner: Learner) -> None:
+        """Have `learner` add to each change what it means for agents' standing (`Change.learned`)."""
 
     # record and retention
     def entries(self, *, since_seq: int = 0, limit: int = 1000) -> AsyncIterator[JsonObject]: ...

@@ -19,7 +19,7 @@ from typing import Any, assert_never
 from audit.chain import Prepared, prepare
 from audit.entry import EntryDraft
 from proxy.store.macs import SqlValue
-from proxy.store.rows import CALLS, PRECEDENTS, REVIEWS, VOTES, call_row, due_at, review_row
+from proxy.store.rows import CALLS, PRECEDENTS, REVIEWS, STANDINGS, VOTES, call_row, due_at, review_row
 from proxy.store.tables import Row, Rows, Table
 from proxy.store.transaction import Key, Transaction, Work
 from review.model import Verdict
@@ -32,6 +32,7 @@ from review.ports import (
     InsertVote,
     MoveCall,
     MoveReview,
+    PutStanding,
     RowChange,
 )
 
@@ -92,6 +93,8 @@ class Preparing:
                 part.touches.append((CALLS, row.call_id))
             elif isinstance(row, MoveReview):
                 part.touches.append((REVIEWS, row.review_id))
+            elif isinstance(row, PutStanding):
+                part.touches.append((STANDINGS, row.standing.id))
             elif isinstance(row, InsertVote | InsertPrecedent):
                 part.uses_sql = True
         for entry in part.entries:
@@ -117,6 +120,9 @@ class Preparing:
             case InsertPrecedent():
                 row = self.rows.encode(PRECEDENTS, change.precedent, change.precedent.review_id)
                 return partial(_put_precedent, self.rows, row), _ROW_BYTES
+            case PutStanding():
+                row = self.rows.encode(STANDINGS, change.standing, change.standing.id)
+                return partial(_put, STANDINGS, row, self.rows.mac(STANDINGS, row)), _bytes_of(())
             case MoveCall():
                 fields = change.fields
                 if "updated_at" not in fields:
@@ -185,6 +191,13 @@ def _compare_and_set(
 
 def _insert(table: Table, row: Row, mac: bytes, transaction: Transaction) -> None:
     transaction.insert(table, row, mac)
+
+
+def _put(table: Table, row: Row, mac: bytes, transaction: Transaction) -> None:
+    if transaction.find(table, str(row[0])) is None:
+        transaction.insert(table, row, mac)
+    else:
+        transaction.replace(table, row)
 
 
 def _insert_review(row: Row, mac: bytes, transaction: Transaction) -> None:

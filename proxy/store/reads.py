@@ -27,6 +27,7 @@ from proxy.store.rows import (
     SESSIONS,
     SNAPSHOT_LOADS,
     SNAPSHOTS,
+    STANDINGS,
     STOPS,
     VOTES,
     account_of,
@@ -36,11 +37,12 @@ from proxy.store.rows import (
     pin_of,
     review_of,
     session_of,
+    standing_of,
     stop_of,
     vote_of,
 )
 from proxy.store.tables import Rows, from_json
-from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, Stop, Vote
+from review.model import AgentStanding, CallRecord, CallState, ReviewKind, ReviewRecord, Stop, Vote
 from review.ports import Listed
 
 ROWS_MAX = 20_000  # of any one answer
@@ -362,3 +364,12 @@ def _marks(values: Sequence[str]) -> str:
 
 def _limit(limit: int) -> int:
     return max(0, min(limit, ROWS_MAX))
+
+
+# --- autonomy
+
+
+def standings(connection: sqlite3.Connection, rows: Rows) -> list[AgentStanding]:
+    """Agents and domains are configured: there are no more than one reads at once."""
+    found = connection.execute(f"{STANDINGS.select} ORDER BY id LIMIT ?", (ROWS_MAX,))
+    return [standing_of(rows, rows.check(STANDINGS, stored)) for stored in found.fetchall()]

@@ -1,4 +1,4 @@
-"""The tables of the store, and their records: calls, reviews, votes, accounts, sessions, links, pins, snapshots, stops.
+"""The tables of the store, and their records: calls, reviews, people, pins, snapshots, stops, agents' standings.
 
 Rules of this module:
 * One list of columns per table, in the order in which they are authenticated; a column added later goes to the end of
@@ -32,7 +32,18 @@ from proxy.store.tables import (
     to_json,
 )
 from review.brief import READ_BYTES_MAX, brief
-from review.model import CallRecord, CallState, ReviewKind, ReviewRecord, ReviewState, Stop, StopScope, Verdict, Vote
+from review.model import (
+    AgentStanding,
+    CallRecord,
+    CallState,
+    ReviewKind,
+    ReviewRecord,
+    ReviewState,
+    Stop,
+    StopScope,
+    Verdict,
+    Vote,
+)
 
 
 def _write_approval(approval: Approval) -> str:
@@ -194,6 +205,19 @@ STOPS = Table(
     ),
 )
 
+STANDINGS = Table(
+    "standings",
+    fields=(
+        text("id"),
+        text("agent"),
+        text("domain"),
+        integer("level"),
+        real("since"),
+        json_value("outcomes"),
+        text("review_id"),
+    ),
+)
+
 
 SAMPLING_PERIODS = Table(
     "sampling_periods", fields=(text("name"), real("opened_at"), real("published_at")), keys=("name",)
@@ -276,6 +300,12 @@ def pin_of(rows: Rows, row: Row) -> PinnedTool:
 
 def period_of(rows: Rows, row: Row) -> SamplingPeriod:
     return SamplingPeriod(**rows.decode(SAMPLING_PERIODS, row, str(row[0])))
+
+
+def standing_of(rows: Rows, row: Row) -> AgentStanding:
+    values = rows.decode(STANDINGS, row, str(row[0]))
+    del values["id"]  # it says what agent and domain say
+    return AgentStanding(**values)
 
 
 def stop_of(rows: Rows, row: Row) -> Stop:

@@ -42,8 +42,8 @@ from proxy.store.schema import Opening, migrations
 from proxy.store.sealing import Sealer
 from proxy.store.tables import Rows
 from proxy.store.transaction import Work
-from review.model import CallRecord, CallState, ReviewRecord, Stop, Vote
-from review.ports import Change, Listed, StoreDown
+from review.model import AgentStanding, CallRecord, CallState, ReviewRecord, Stop, Vote
+from review.ports import Change, ChangeLost, Learner, Listed, StoreDown
 
 _ROWS_AT_ONCE = 500  # of one read
 _BOOT_BYTES = 8
@@ -66,6 +66,7 @@ class SqliteStore(Store):
         self._keys = keys
         self._clock = clock
         self._listeners: list[Callable[[Change | None], None]] = []
+        self._learner: Learner | None = None
         limits = limits or StoreLimits()
         macs = RowMacs(keys.mac)
         self._rows = Rows(Sealer(keys.seal, random_bytes), macs)
@@ -116,17 +117,27 @@ class SqliteStore(Store):
             self.submit(change)
             return
         writer = self._engine.writer
-        prepared = self._preparing.change(change)
-        then = partial(self._tell_of, change) if self._listeners else None
+        change = self._learned(change)
         try:
+            prepared = self._preparing.change(change)
+            then = partial(self._tell_of, change) if self._listeners else None
             await writer.submit(prepared.work, weight_bytes=prepared.weight_bytes, then=then)
-        except StoreDown as down:
-            if not isinstance(down, StoreBusy | Tampered):  # those two wrote nothing for certain
-                self._tell(None)
+        except (StoreDown, ChangeLost) as error:
+            if self._learner is not None:
+                self._learner.not_written(change)
+            if isinstance(error, StoreDown) and not isinstance(error, StoreBusy | Tampered):
+                self._tell(None)  # those two wrote nothing for certain
             raise
 
     def listen(self, listener: Callable[[Change | None], None]) -> None:
         self._listeners.append(listener)
+
+    def teach(self, learner: Learner) -> None:
+        """Have `learner` add what each change means for agents' standing, before it is written."""
+        self._learner = learner
+
+    def _learned(self, change: Change) -> Change:
+        return self._learner.learn(change) if self._learner is not None and change.learned else change
 
     def _tell(self, change: Change | None) -> None:
         for listener in self._listeners:
@@ -146,6 +157,7 @@ class SqliteStore(Store):
     def submit(self, change: Change) -> None:
         """Also raises: ValueError, TypeError as `apply`."""
         writer = self._engine.writer
+        change = self._learned(change)
         prepared = self._preparing.change(change)
         then = partial(self._tell_if_drawn, change) if change.drawn is not None else None
         writer.post(prepared.work, weight_bytes=prepared.weight_bytes, then=then)
@@ -314,6 +326,11 @@ class SqliteStore(Store):
             found += [row[2:] for row in page]
             after = page[-1][:2]
         return found
+
+    # --- autonomy
+
+    async def standings(self) -> Sequence[AgentStanding]:
+        return await self._read(reads.standings)
 
     def _entry(self, draft: EntryDraft) -> Prepared:
         (prepared,) = self._preparing.entries((draft,))

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 from policies.model import JsonObject
 from review.board import PAGE_ROWS_MAX
 from review.console import bodies, queues, views
+from review.console.pages.agents import progress_data
 from review.console.pages.login import source
 from review.console.pages.people import account_data
 from review.console.pages.stops import scope_of, stop_data, stops_data
@@ -105,6 +106,10 @@ def routes(console: Console) -> list[BaseRoute]:
         route("GET", "/stops", _stops),
         route("POST", "/stops", _stop),
         route("POST", "/stops/{id}/lift", _lift),
+        route("GET", "/agents", _agents),
+        route("GET", "/agents/{agent}", _agents),
+        route("POST", "/agents/{agent}/{way}", _move_agent),
+        route("POST", "/incidents", _incident),
         route("GET", "/accounts", _accounts),
         route("PUT", "/accounts/{name}", _put_account),
         route("POST", "/accounts/{name}/link", _account_link),
@@ -358,6 +363,27 @@ async def _stop(asked: Asked) -> JsonObject:
 async def _lift(asked: Asked) -> JsonObject:
     lifted = await asked.console.inbox.lift_stop(_id(asked), asked.me, asked.text("why", ""))
     return {"id": lifted.id, "scope": lifted.scope.value, "target": lifted.target, "lifted_at": lifted.lifted_at}
+
+
+async def _agents(asked: Asked) -> JsonObject:
+    agent = asked.request.path_params.get("agent")
+    return {"agents": [progress_data(one) for one in asked.console.inbox.autonomy(agent)]}
+
+
+async def _move_agent(asked: Asked) -> JsonObject:
+    agent, way = (str(asked.request.path_params[key]) for key in ("agent", "way"))
+    if way not in ("promote", "demote"):
+        raise NotFound(f"act {way}")
+    level = asked.whole("level") if "level" in asked.body else None
+    domain, why = asked.text("domain"), asked.text("why", "")
+    moved = await asked.console.inbox.move_agent(agent, domain, asked.me, why, up=way == "promote", level=level)
+    return progress_data(moved)
+
+
+async def _incident(asked: Asked) -> JsonObject:
+    domain = asked.text("domain", "") or None
+    found = await asked.console.inbox.report_incident(asked.text("agent"), domain, asked.me, asked.text("why", ""))
+    return {"agents": [progress_data(one) for one in found]}
 
 
 async def _accounts(asked: Asked) -> JsonObject:

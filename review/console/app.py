@@ -21,7 +21,7 @@ from review.console import api, assets, events, health, tail
 from review.console import figures as figures_page
 from review.console.figures import Figures
 from review.console.guard import Guard, add_headers
-from review.console.pages import account, call, login, people, quarantine, stops, tools
+from review.console.pages import account, agents, call, login, people, quarantine, stops, tools
 from review.console.pages import inbox as inbox_page
 from review.console.render import Renderer
 from review.console.settings import ConsoleSettings
@@ -81,6 +81,7 @@ def build(
         people.routes,
         tools.routes,
         stops.routes,
+        agents.routes,
     )
     return Starlette(
         routes=[

@@ -54,7 +54,7 @@ class House:
 
 
 def rounds(house: Any) -> Rounds:
-    return Rounds(Told(house, house, house, house, house, house, lambda: NOW, RETAIN_SEC, False, house.sleep))
+    return Rounds(Told(house, house, house, house, house, house, house, lambda: NOW, RETAIN_SEC, False, house.sleep))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from review.model import (
     ReviewRecord,
     ReviewState,
 )
-from review.ports import Change, InsertCall, InsertReview, Redacted, Switch
+from review.ports import Change, InsertCall, InsertReview, Ladder, Redacted, Switch
 from tests.review.memory_records import MemoryRecords
 
 NOW = 1_800_000_000.0
@@ -224,6 +224,7 @@ class World:
     redactor: Blackout = field(default_factory=Blackout)
     settings: InboxSettings = field(default_factory=InboxSettings)
     switch: Switch | None = None
+    ladder: Ladder | None = None
 
     def __post_init__(self) -> None:
         self.records.accounts_by_name.update(PEOPLE)
@@ -239,6 +240,7 @@ class World:
             inventory=self.records,
             redactor=self.redactor,
             switch=self.switch,
+            ladder=self.ladder,
             settings=self.settings,
         )
         self.inbox = Inbox(self.desk)

@@ -66,7 +66,7 @@ async def _page(visit: Visit, shown: Shown, **more: object) -> Page:
     call, review = shown.call, shown.review
     arguments = (call.to_send or {}).get("arguments")
     proposed = (call.proposed or {}).get("arguments")
-    is_question = review is not None and review.kind is ReviewKind.APPROVAL
+    is_question = review is not None and review.kind in (ReviewKind.APPROVAL, ReviewKind.PROMOTION)
     inbox, me = visit.console.inbox, visit.who.reviewer
     background = await inbox.background(shown)
     context = {

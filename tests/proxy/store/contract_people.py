@@ -10,7 +10,8 @@ import pytest
 
 from audit.entry import EntryDraft, EntryKind
 from proxy.store.base import PinnedTool, SamplingPeriod, Store
-from review.model import Account, CallState, LoginLink, LoginSession, Stop, StopScope
+from review.model import Account, AgentStanding, CallState, LoginLink, LoginSession, Stop, StopScope
+from review.ports import Change, PutStanding
 from tests.proxy.store.builders import T0, an_entry, answered, decided
 from tests.proxy.store.contract import Opened, all_entries, chain_holds, kinds
 
@@ -56,6 +57,19 @@ class PeopleContract(Opened):
         await store.put_sampling_period(replace(first, published_at=T0 + 2), published)
         assert await store.unpublished_periods() == [second]
         assert await kinds(store) == ["sampling_opened", "sampling_opened", "sampling_published"]
+        assert await chain_holds(store)
+
+    async def test_an_agent_s_standing_is_kept_whatever_was_kept_before(self, store: Store) -> None:
+        first = AgentStanding("demo", "crm", 1, T0, [["k", T0, 1]], "rev_1")
+        later = replace(first, level=2, outcomes=[], review_id=None)
+        other = AgentStanding("demo", "mail")
+        entry = EntryDraft(EntryKind.AGENT_PROMOTED, T0, "gate", None, {"agent": "demo"})
+        await store.apply(Change(rows=(PutStanding(first),), entries=(entry,)))
+        (found,) = await store.standings()
+        assert (found.level, [[str(part) for part in one] for one in found.outcomes]) == (1, [["k", str(T0), "1"]])
+        await store.apply(Change(rows=(PutStanding(later), PutStanding(other)), entries=(entry,)))
+        assert await store.standings() == [later, other]
+        assert await kinds(store) == ["agent_promoted"] * 2
         assert await chain_holds(store)
 
     async def test_sessions_begin_are_touched_and_end(self, store: Store) -> None:

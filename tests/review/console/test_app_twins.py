@@ -33,6 +33,7 @@ PAGES: Mapping[str, frozenset[str]] = {
     "/q/{id}": frozenset({"call", "review", "shown", "votes", "comments", "entries"}),
     "/tools": frozenset({"drifted"}),
     "/stops": frozenset({"stops"}),
+    "/agents": frozenset({"agents"}),
     "/people": frozenset({"accounts"}),
     "/account": frozenset({"name", "roles", "teams", "session_expires_at"}),
 }
