@@ -24,7 +24,7 @@ from policies.yaml_source import load_positioned
 ENDING = "_test.yaml"
 TOP_KEYS = ("version", "note", "cases")
 CASE_KEYS = ("note", "call", "facts", "at", "want")
-CALL_KEYS = ("tool", "args", "agent", "groups", "schema", "listed", "drifted", "method", "direction")
+CALL_KEYS = ("tool", "args", "agent", "groups", "schema", "listed", "drifted", "method", "direction", "self_reported")
 WANT_KEYS = ("effect", "rules", "reason", "veto_window_sec", "review_after")
 USUAL_TIME = datetime(2026, 1, 7, 12, tzinfo=UTC)  # a Wednesday, at noon, where a case does not say when
 ANYTHING: Mapping[str, Any] = {"type": "object"}
@@ -142,7 +142,7 @@ def _call(node: Node) -> ToolCall | None:
         return None
     before = len(node.source.mistakes)
     groups = [one.text() or "" for one in parts["groups"].items("groups") or ()] if "groups" in parts else []
-    for key in ("args", "schema"):
+    for key in ("args", "schema", "self_reported"):
         if key in parts:
             parts[key].mapping(None, key)
     listed, drifted = (_truth(parts, key, usual) for key, usual in (("listed", True), ("drifted", False)))
@@ -161,6 +161,7 @@ def _call(node: Node) -> ToolCall | None:
         method=method,
         direction=way,
         definition=ToolDefinition(tool, "sha256:case", schema, drifted=drifted) if is_defined else None,
+        self_reported=parts["self_reported"].value if "self_reported" in parts else {},
     )
 
 

@@ -6,6 +6,7 @@ Rules of this module (SEMANTICS §1.19):
 * Wildcards stand in the file's name only, so that no folder is skipped unseen.
 * Files named `*_test.yaml` hold cases (`cases.py`): they are read with the set, and are no part of it.
 * A set that does not load changes nothing: `current` stays the last good snapshot, and the errors are returned.
+* An entry `pack:NAME=SERVER` is a shipped policy (`packs/`); no file on disk can pass for one.
 * Watching is for development. It loads only what has stood still for one interval, so that nothing half-written is
   read.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fnmatch
+import itertools
 import os
 import stat
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -23,6 +25,7 @@ from pathlib import Path
 
 from policies.cases import policies_of
 from policies.errors import PolicyError, PolicyErrors
+from policies.packs import is_pack, pack_texts
 from policies.schema import load_snapshot
 from policies.snapshot import PolicySnapshot
 from policies.yaml_source import TEXT_CHARS_MAX
@@ -62,7 +65,7 @@ class PolicyLoader:
         Raises: PolicyErrors; then `current` is what it was.
         """
         state = self._signature()
-        files = policies_of(read_files(find_files(self._patterns, self._base), self._base))
+        files = policies_of(read_set(self._patterns, self._base))
         gone = sorted(set(self._current.files) - set(files)) if self._current else []
         if gone:
             raise PolicyErrors(
@@ -114,14 +117,23 @@ class PolicyLoader:
             return (error.errno, error.filename)
 
 
+def read_set(patterns: Sequence[str], base: Path) -> dict[str, str]:
+    """Name -> text of everything the patterns name, files and packs.
+
+    Raises: PolicyErrors.
+    """
+    packed = pack_texts(filter(is_pack, patterns))
+    return packed | read_files(find_files(patterns, base), base)
+
+
 def find_files(patterns: Sequence[str], base: Path) -> list[Path]:
-    """The files the patterns name, each once, in order.
+    """The files the patterns name, each once, in order; packs are none.
 
     Raises: PolicyErrors.
     """
     found: dict[Path, None] = {}
     errors: list[PolicyError] = []
-    for pattern in patterns:
+    for pattern in itertools.filterfalse(is_pack, patterns):
         try:
             found.update(dict.fromkeys(_matching(pattern, base)))
         except PolicyErrors as bad:
@@ -170,7 +182,9 @@ def read_files(paths: Sequence[Path], base: Path) -> dict[str, str]:
 
 
 def _utf8(name: str) -> str:
-    """The name, which is hashed, recorded and shown. Raises: PolicyErrors if it is not text."""
+    """The name, which is hashed, recorded and shown. Raises: PolicyErrors if it is not text, or a pack's."""
+    if is_pack(name):
+        raise _error(name, "only a pack is called 'pack:…'", "rename the file")
     try:
         name.encode()
     except UnicodeEncodeError as error:
@@ -223,13 +237,13 @@ def _error(file: str, message: str, hint: str = "") -> PolicyErrors:
 
 
 def read_named(paths: Sequence[Path]) -> Mapping[str, str]:
-    """The files a person named on the command line, by the names they gave; a folder stands for its YAML files.
+    """The files and packs a person named on the command line, by the names given; a folder stands for its YAML files.
 
     Raises: PolicyErrors.
     """
-    files: dict[str, str] = {}
+    files = pack_texts(filter(is_pack, map(str, paths)))
     errors: list[PolicyError] = []
-    for path in paths:
+    for path in (path for path in paths if not is_pack(str(path))):
         try:
             for one in _in_folder(path) if path.is_dir() else (path,):
                 files[_utf8(str(one))] = _read(one, str(one))

@@ -341,7 +341,7 @@ class Config(Part):
     reviewers_listener: Annotated[Listener, _usual_port(8611)] = Field(default_factory=lambda: Listener(port=8611))
     """Where people decide."""
     policies: Annotated[list[str], Field(min_length=1)] = Field(default_factory=lambda: ["policies/*.yaml"])
-    """Policy files by name or glob; all of them are one set."""
+    """Policy files by name or glob, and shipped policies as pack:NAME=SERVER; all of them are one set."""
     watch_policies: bool = False
     """Take up changed policy files while running; for development."""
     servers: dict[Annotated[str, Field(pattern=SERVER_NAME)], AnyServer] = Field(default_factory=dict)

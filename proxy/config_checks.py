@@ -15,7 +15,9 @@ from ipaddress import ip_network
 from posixpath import normpath
 from urllib.parse import urlsplit
 
+from policies.errors import PolicyErrors
 from policies.json_path import Deep, parse
+from policies.packs import is_pack, read_entry
 from proxy.addresses import is_loopback, is_never_an_upstream, is_wildcard, literal
 from proxy.config import Config, HttpServer, Listener
 
@@ -36,7 +38,8 @@ class Problem:
 
 def check(config: Config) -> tuple[Problem, ...]:
     """Everything that is wrong with `config`, in the order of the file's keys."""
-    return (*_keys(config), *_listeners(config), *_servers(config), *_agents(config), *_limits(config))
+    parts = (_keys, _listeners, _packs, _servers, _agents, _limits)
+    return tuple(problem for part in parts for problem in part(config))
 
 
 def _limits(config: Config) -> Iterator[Problem]:
@@ -133,6 +136,22 @@ def _listener(name: str, listener: Listener) -> Iterator[Problem]:
             (name, "public_url"), "this is not the address of a site", "write https://name or https://name:port"
         )
     yield from _networks((name, "trusted_proxies"), listener.trusted_proxies)
+
+
+def _packs(config: Config) -> Iterator[Problem]:
+    """A pack for a server that is not there would leave the one that was meant without a policy."""
+    for index, text in enumerate(config.policies):
+        where = ("policies", index)
+        if not is_pack(text):
+            continue
+        try:
+            entry = read_entry(text)
+        except PolicyErrors as bad:
+            yield from (Problem(where, error.message, error.hint) for error in bad.errors)
+            continue
+        for server in sorted(set(entry.servers) - set(config.servers)):
+            hint = f"name one of `servers:`, as in pack:{entry.name}=NAME"
+            yield Problem(where, f"the pack is for a server '{server}', which is not in this file", hint)
 
 
 def _servers(config: Config) -> Iterator[Problem]:

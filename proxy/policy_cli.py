@@ -60,3 +60,14 @@ def policy_lint(
     from proxy.author.advising import run
 
     raise typer.Exit(run(files, strict=strict, as_json=json))
+
+
+@policy_cli.command("pack")
+def policy_pack(
+    named: Annotated[str | None, typer.Argument(help="pack:NAME=SERVER; without it, the list of packs.")] = None,
+    cases: Annotated[bool, typer.Option("--cases", help="Its cases instead of its policy.")] = False,
+) -> None:
+    """List the policies that are shipped, or print one as it would load, to keep it as a file of your own."""
+    from proxy.author.packing import run
+
+    raise typer.Exit(run(named, cases=cases))

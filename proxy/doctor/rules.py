@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from policies.check import check
 from policies.errors import PolicyErrors
-from policies.loader import find_files, read_files
+from policies.loader import read_set
 from proxy.doctor.finding import Finding, ok, problem, warning
 from proxy.doctor.subject import Subject
 
 
 def policy(subject: Subject) -> Iterator[Finding]:
     try:
-        files = read_files(find_files(subject.config.policies, subject.loaded.base), subject.loaded.base)
+        files = read_set(subject.config.policies, subject.loaded.base)
     except PolicyErrors as bad:
         yield problem("policy", str(bad), "without a policy that loads the gate does not start")
         return

@@ -9,6 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pathlib import Path
 from policies.check import check
 from policies.errors import PolicyErrors
 from policies.loader import find_files, read_files
+from policies.packs import is_pack, pack_texts
 from proxy.config import Config
 from proxy.config_file import FILE_NAME, parse
 from proxy.init import policy_text
@@ -144,8 +146,11 @@ def _policy_folder(place: Place, config: Config) -> Path:
 
 def _policies_then(place: Place, config: Config, files: list[Planned]) -> dict[str, str]:
     """The policy files as they will be: what is there, with what is planned over it. Raises: CannotPlan."""
-    found: dict[str, str] = {}
-    for pattern in config.policies:
+    try:
+        found = pack_texts(filter(is_pack, config.policies))
+    except PolicyErrors as bad:
+        raise CannotPlan(str(bad)) from bad
+    for pattern in itertools.filterfalse(is_pack, config.policies):
         try:
             paths = find_files([pattern], place.folder)
         except PolicyErrors:

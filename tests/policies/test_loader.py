@@ -274,3 +274,19 @@ async def test_watching_loads_nothing_that_is_still_being_written(base: Path) ->
     writing = [lambda text=text: path.write_text(text) for text in parts]  # type: ignore[misc]  # its default binds the text
     told = await Watched(base, *writing).run()
     assert [(look, reloaded.changed, reloaded.errors) for look, reloaded in told] == [(6, True, ())]
+
+
+def test_a_pack_is_one_policy_of_the_set_and_judges_under_its_own_name(base: Path) -> None:
+    snapshot = loader(base, "pack:git=code", "policies/*.yaml").load()
+    assert sorted(snapshot.files) == ["pack:git", "policies/one.yaml", "policies/two.yaml"]
+    assert '"code/git_status"' in snapshot.files["pack:git"]
+    assert read_named([Path("pack:git=code")]) == {"pack:git": snapshot.files["pack:git"]}
+
+
+def test_p01_a_pack_that_does_not_exist_stops_the_whole_set(base: Path) -> None:
+    assert "there is no pack 'gti' (did you mean 'git'?)" in error_of(base, "pack:gti", "policies/*.yaml")
+
+
+def test_no_file_on_disk_passes_for_a_pack(base: Path) -> None:
+    (base / "pack:git").write_text(DENY)
+    assert "only a pack is called 'pack:…'" in error_of(base, "*")

@@ -215,3 +215,13 @@ def test_a_body_may_not_be_larger_than_what_one_agent_may_have(bodies: int, is_e
         return
     with pytest.raises(ValidationError, match="make it at least twice as much"):
         Config.model_validate({"limits": limits})
+
+
+def test_a_pack_is_for_servers_of_the_file() -> None:
+    there = server("https://s.example.com/mcp", policies=["pack:baseline", "pack:git=s", "policies/*.yaml"])
+    assert problems(there) == []
+    [(path, message)] = problems(server("https://s.example.com/mcp", policies=["policies/*.yaml", "pack:git"]))
+    assert path == "policies.1"
+    assert message == "the pack is for a server 'git', which is not in this file"
+    [(path, message)] = problems(server("https://s.example.com/mcp", policies=["pack:gti=s"]))
+    assert message == "there is no pack 'gti'"
