@@ -8,12 +8,14 @@ each from loading.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from policies.cases import AT_REST
 from policies.constraints import said
 from policies.decide import decide
 from policies.model import Agent, Direction, ToolCall
@@ -51,6 +53,7 @@ def call_of(row: dict[str, Any]) -> ToolCall:
         method=written.pop("method", "tools/call"),
         direction=Direction(written.pop("direction", "agent_to_tool")),
     )
+    made = replace(made, self_reported=written.pop("self_reported", {}))
     assert written == {}, "unknown keys in the call"
     return made
 
@@ -82,7 +85,7 @@ def plain(value: Any) -> Any:
 def test_the_table_s_calls_get_what_it_wants(table: dict[str, Any], row: dict[str, Any]) -> None:
     assert set(row) <= {"note", "call", "facts", "at", "want"}
     at = datetime.fromisoformat(row["at"]) if "at" in row else NOON
-    decision = decide(call_of(row), load_snapshot(snapshot_files(table)), row.get("facts", {}), at=at)
+    decision = decide(call_of(row), load_snapshot(snapshot_files(table)), {**AT_REST, **row.get("facts", {})}, at=at)
     got = {
         "effect": decision.effect.value,
         "rules": list(decision.determining),
