@@ -19,6 +19,7 @@ from policies.cases import AT_REST
 from policies.constraints import said
 from policies.decide import decide
 from policies.model import Agent, Direction, ToolCall
+from policies.packs import pack_policy, read_entry
 from policies.schema import PolicyError, PolicyErrors, load_snapshot
 from policies.yaml_source import load_positioned
 from tests.policies.builders import NOON, call
@@ -59,9 +60,11 @@ def call_of(row: dict[str, Any]) -> ToolCall:
 
 
 def text_of(file: Any) -> str:
-    """The text of a table's file: written there, or a document of the seeds."""
+    """The text of a table's file: written there, a document of the seeds, or a shipped pack."""
     if isinstance(file, str):
         return file
+    if "pack" in file:
+        return pack_policy(read_entry(file["pack"]))
     return (DOCUMENTS / file["document"]).read_text(encoding="utf-8")
 
 
