@@ -28,10 +28,7 @@ def test_a_match_holds_its_criteria_by_kind() -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("confidence_below: 0.7", "what an agent says about itself"),
-        ("anomaly_score_above: 0.8", "a fact the gate makes"),
-        ("retry_count_above: 2", "a fact the gate makes"),
-        ("first_time_action: true", "a fact the gate makes"),
+        ("args_findings: US_SSN", "a fact the gate makes"),
         ("sum_amount_above: {value: 1000}", "budgets over a window"),
     ],
 )
