@@ -111,6 +111,9 @@ def init(
     reviewers_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port for reviewers.")] = None,
     read: Annotated[list[str] | None, typer.Option(help="SERVER/TOOL only looks, and runs unasked.")] = None,
     deny: Annotated[list[str] | None, typer.Option(help="SERVER/TOOL never runs.")] = None,
+    pack: Annotated[
+        list[str] | None, typer.Option(help="SERVER=PACK: a shipped policy for it; `interlock policy pack` lists them.")
+    ] = None,
     unlisted: Annotated[
         bool, typer.Option("--unlisted", help="Do not ask the servers for their tools: all of them ask a person.")
     ] = False,
@@ -132,6 +135,7 @@ def init(
         reviewers_port=reviewers_port,
         reads=tuple(read or ()),
         denies=tuple(deny or ()),
+        packs=tuple(pack or ()),
         unlisted=unlisted,
         replace=replace,
         yes=yes,

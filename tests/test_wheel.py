@@ -86,7 +86,8 @@ def test_it_installs_into_an_empty_environment_and_runs_there(installed: Path, t
 def test_there_it_finds_its_own_data(installed: Path, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("rules:\n  - {tool: search.web, action: allow}\n", encoding="utf-8")
-    run(installed / "interlock", "policy", "check", policy, cwd=tmp_path)
+    run(installed / "interlock", "policy", "check", policy, "pack:git=code", cwd=tmp_path)
+    assert "- {note: status" in run(installed / "interlock", "policy", "pack", "pack:git=code", "--cases", cwd=tmp_path)
     code = "import proxy, pathlib; print(pathlib.Path(proxy.__file__).is_relative_to(__import__('sys').prefix))"
     assert run(installed / "python", "-c", code, cwd=tmp_path).strip() == "True"
 

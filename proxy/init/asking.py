@@ -144,6 +144,16 @@ def _variables(text: str) -> list[str]:
     return names
 
 
+def wants_pack(person: Person, server: str, pack: str) -> bool:
+    """Whether a shipped policy is to be this server's. Only the operator can know that it is the product it seems."""
+    person.say(
+        f"\n'{server}' has the tools of the server that the pack '{pack}' was written for. Anybody can name tools so."
+    )
+    return yes(
+        person, f"Is it that server, and shall the pack be its policy? (`interlock policy pack {pack}={server}`)"
+    )
+
+
 def choose(person: Person, server: str, tools: Sequence[Tool]) -> tuple[frozenset[str], frozenset[str]]:
     """Which tools of a server only look and run unasked, and which never run. All others ask a person."""
     person.say(f"\n'{server}' has {len(tools)} tool{'' if len(tools) == 1 else 's'}:")

@@ -2,6 +2,7 @@
 its operator named.
 
 Rules of this module:
+* Where the operator said which product the server is, the pack written for that one is its policy instead.
 * Pure. Nothing that the server says of its tools decides anything (P9): a tool is free only because the operator named
   it, by its plain name.
 * Tools' names come from outside: only plain ones (`wishes.PLAIN_TOOL`) are written; the others ask by the glob.
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from policies.packs import PackEntry, pack_cases, pack_policy
 from proxy.agents import yaml_text
 from proxy.init.wishes import PLAIN_TOOL
 
@@ -28,6 +30,7 @@ class Chosen:
     tools: tuple[str, ...] = ()
     reads: frozenset[str] = frozenset()
     denies: frozenset[str] = frozenset()
+    pack: str | None = None  # a shipped policy instead of one written here
 
     def named(self, tools: Collection[str]) -> list[str]:
         """These tools as a policy names them, sorted."""
@@ -41,8 +44,10 @@ class Chosen:
 def policy(chosen: Chosen, schema: str | None) -> str:
     """The policy's text. `schema`: where an editor finds the schema of policies."""
     server = chosen.server
-    reads, denies, asking = (chosen.named(tools) for tools in (chosen.reads, chosen.denies, chosen.asking))
     lines = [] if schema is None else [f"# yaml-language-server: $schema={schema}"]
+    if chosen.pack is not None:
+        return "\n".join([*lines, pack_policy(PackEntry(chosen.pack, (server,)))])
+    reads, denies, asking = (chosen.named(tools) for tools in (chosen.reads, chosen.denies, chosen.asking))
     lines += [
         f"# What agents may do with the tools of '{server}'. Written by `interlock init`; it is yours to change.",
         "# What no rule speaks for is denied: also this server's resources and prompts, until a rule allows them.",
@@ -78,6 +83,8 @@ def policy(chosen: Chosen, schema: str | None) -> str:
 def cases(chosen: Chosen) -> str:
     """The cases' text."""
     server = chosen.server
+    if chosen.pack is not None:
+        return pack_cases(PackEntry(chosen.pack, (server,)))
     rows = [("only looks: allowed", tool, "allow") for tool in chosen.named(chosen.reads)]
     rows += [("never: denied", tool, "deny") for tool in chosen.named(chosen.denies)]
     rows += [("asks a person", tool, "require_approval") for tool in chosen.named(chosen.asking)]

@@ -15,7 +15,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,6 +53,7 @@ class Flags:
     reviewers_port: int | None = None
     reads: tuple[str, ...] = ()
     denies: tuple[str, ...] = ()
+    packs: tuple[str, ...] = ()
     unlisted: bool = False
     replace: bool = False
     yes: bool = False
@@ -121,14 +122,16 @@ def _plain(text: str) -> str:
 
 def _wished(flags: Flags) -> Wishes:
     """Raises: Unfit."""
+    servers = wishes.servers_of(flags.servers, flags.variables, flags.headers)
     return Wishes(
-        servers=wishes.servers_of(flags.servers, flags.variables, flags.headers),
+        servers=servers,
         agent=None if flags.agent is None else wishes.agent_name(flags.agent),
         wants_new_key=flags.new_key,
         agents_port=flags.agents_port,
         reviewers_port=flags.reviewers_port,
         reads=wishes.tools_of(flags.reads, "--read"),
         denies=wishes.tools_of(flags.denies, "--deny"),
+        packs=wishes.packs_of(flags.packs, servers),
     )
 
 
@@ -219,10 +222,21 @@ def _choose(flags: Flags, person: Person | None, wished: Wishes, drafted: Draft,
         reads, denies = (_of(server, tools) for tools in (wished.reads, wished.denies))
         for tool in sorted((reads | denies) - set(names)) if server in listing and names else ():
             raise Unfit(f"'{server}' lists no tool {tool!r}; it has {', '.join(map(_plain, names))}")
-        if person is not None and found and not (reads or denies):
-            reads, denies = asking.choose(person, server, sorted(found, key=lambda tool: tool.name))
-        chosen[server] = Chosen(server, names or tuple(sorted(reads | denies)), reads, denies)
+        pack = wished.packs.get(server)
+        if pack is not None and (reads or denies):
+            raise Unfit(f"--pack {server}={pack} says what its tools may do; --read and --deny would say it again")
+        if person is not None and found and not (reads or denies or pack):
+            pack = _offered(person, server, names)
+            if pack is None:
+                reads, denies = asking.choose(person, server, sorted(found, key=lambda tool: tool.name))
+        chosen[server] = Chosen(server, names or tuple(sorted(reads | denies)), reads, denies, pack)
     return chosen
+
+
+def _offered(person: Person, server: str, tools: Sequence[str]) -> str | None:
+    """The pack that seems to be for this server, if the person says that it is."""
+    pack = wishes.fitting_pack(tools)
+    return pack if pack is not None and asking.wants_pack(person, server, pack) else None
 
 
 def _of(server: str, tools: frozenset[str]) -> frozenset[str]:

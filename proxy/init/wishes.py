@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from policies.model import JsonObject
+from policies.packs import EVERY_SERVER, pack_names, pack_tools
 from proxy.config import AGENT_NAME, SERVER_NAME
 
 # What can stand in a policy's `tools:` as it is: a name with a wildcard or a slash in it would mean more than itself.
 PLAIN_TOOL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+FITTING_SHARE = 0.8  # of a server's tools that a pack must know before anybody is asked whether it is meant
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 
@@ -37,6 +39,7 @@ class Wishes:
     reviewers_port: int | None = None
     reads: frozenset[str] = frozenset()
     denies: frozenset[str] = frozenset()
+    packs: Mapping[str, str] = field(default_factory=dict)  # server -> the pack that was written for it
 
 
 def servers_of(given: Iterable[str], variables: Iterable[str], headers: Iterable[str]) -> dict[str, JsonObject]:
@@ -119,6 +122,27 @@ def tools_of(given: Iterable[str], flag: str) -> frozenset[str]:
             raise Unfit(f"{flag} {text!r}: write SERVER/TOOL, one plain name")
         tools.add(text)
     return frozenset(tools)
+
+
+def packs_of(given: Iterable[str], servers: Iterable[str]) -> dict[str, str]:
+    """Packs by server, from `--pack`. Raises: Unfit."""
+    packs: dict[str, str] = {}
+    known = sorted(set(pack_names()) - {EVERY_SERVER})
+    for text in given:
+        server, _, pack = text.partition("=")
+        if server not in servers:
+            raise Unfit(f"--pack names no --server of this command: write SERVER=PACK, as in {server or 'files'}=git")
+        if pack not in known:
+            raise Unfit(f"--pack {text!r}: there is no such pack for a server; there are {', '.join(known)}")
+        packs[server] = pack
+    return packs
+
+
+def fitting_pack(tools: Collection[str]) -> str | None:
+    """The pack whose tools these seem to be, for a person to be asked about: names alone prove nothing (P9)."""
+    found = {name: len(known.intersection(tools)) for name, known in pack_tools().items()}
+    best = max(found, key=lambda name: found[name])
+    return best if found[best] >= max(1, FITTING_SHARE * len(tools)) else None
 
 
 def _known(servers: Mapping[str, JsonObject], name: str, flag: str, form: str) -> JsonObject:

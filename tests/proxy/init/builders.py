@@ -10,6 +10,8 @@ from pathlib import Path
 SCRIPT = Path(__file__).parents[2] / "blackbox" / "servers" / "stdio_tool.py"
 ECHO = f"echo={shlex.quote(sys.executable)} {shlex.quote(str(SCRIPT))}"  # it has one tool, `echo`
 
+GIT = f"code={shlex.quote(sys.executable)} -m mcp_server_git"  # a server that a pack was written for
+
 
 class Written:
     """Answers in their order; a question more than there are answers is end of input, as at a closed terminal."""

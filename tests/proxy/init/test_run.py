@@ -6,13 +6,15 @@ import hashlib
 import json
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from policies.packs import PackEntry, pack_policy
 from proxy.config_file import read
 from proxy.init.run import Flags, run
-from tests.proxy.init.builders import ECHO, Written
+from tests.proxy.init.builders import ECHO, GIT, Written
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +83,9 @@ def test_a_dry_run_shows_and_writes_nothing(here: Path, capsys: pytest.CaptureFi
         (Flags(servers=("x=/no/such/program",), yes=True), 3, "could not be listed"),
         (Flags(servers=(ECHO,), reads=("echo/look",), yes=True), 2, "lists no tool 'look'; it has echo"),
         (Flags(servers=(ECHO,), reads=("other/look",), yes=True), 2, "no server that this command writes"),
+        (Flags(servers=(ECHO,), packs=("echo=gti",), yes=True), 2, "no such pack for a server"),
+        (Flags(servers=(ECHO,), packs=("code=git",), yes=True), 2, "--pack names no --server of this command"),
+        (Flags(servers=(ECHO,), packs=("echo=git",), reads=("echo/echo",), yes=True), 2, "would say it again"),
         (Flags(servers=(ECHO,), reads=("echo/echo",), denies=("echo/echo",), yes=True), 2, "cannot be both"),
         (Flags(servers=("gate=http://127.0.0.1:8610/mcp",), yes=True, unlisted=True), 2, "a port of the gate itself"),
     ],
@@ -110,3 +115,27 @@ def test_a_new_key_takes_the_place_of_the_old_one_and_nothing_else_changes(
     (key,) = set(re.findall(r"ilk_[\w-]{32,}", capsys.readouterr().out))
     digest = hashlib.sha256(key.encode()).hexdigest()
     assert file.read_text() == re.sub("[0-9a-f]{64}", digest, before)
+
+
+def test_a_pack_that_fits_is_offered_and_taken_only_if_the_person_says_so(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = Flags(servers=(GIT,), agent="anna", agents_port=9610, reviewers_port=9611)
+    refused = Written("", "n", "", "", "y")
+    assert run(flags, person=refused) == 0
+    assert "the pack 'git' was written for. Anybody can name tools so." in refused.text
+    policy = here / "gate" / "policies" / "code.yaml"
+    assert "id: code-asks" in policy.read_text()
+    assert run(replace(flags, replace=True), person=Written("", "y", "y")) == 0
+    assert policy.read_text() == pack_policy(PackEntry("git", ("code",)))
+    assert "cases: 16 of 16 come out as wanted" in capsys.readouterr().out
+
+
+def test_p09_without_a_person_or_a_flag_no_pack_is_taken_whatever_a_server_calls_its_tools(here: Path) -> None:
+    assert run(Flags(servers=(GIT,), yes=True)) == 0
+    assert "decision: allow" not in (here / "gate" / "policies" / "code.yaml").read_text()
+
+
+def test_a_pack_named_by_a_flag_is_the_server_s_policy(here: Path) -> None:
+    assert run(Flags(servers=(GIT,), packs=("code=git",), yes=True)) == 0
+    assert "name: pack/git" in (here / "gate" / "policies" / "code.yaml").read_text()
