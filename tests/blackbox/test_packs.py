@@ -126,3 +126,23 @@ async def test_the_filesystem_pack_knows_every_tool_of_its_server_and_keeps_secr
                 await approve(app, call)
                 assert not (await asking).is_error
     assert (folder / "new.md").read_text() == "new"
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize(
+    ("pack", "package", "arguments", "denied"),
+    [
+        ("stripe", "@stripe/mcp@0.2.4", ("--tools=all", "--api-key=sk_test_none"), None),
+        ("playwright", "@playwright/mcp@0.0.83", (), ("browser_evaluate", {"function": "() => 1"})),
+    ],
+)
+async def test_other_packs_know_every_tool_of_their_servers_too(
+    pack: str, package: str, arguments: tuple[str, ...], denied: tuple[str, dict[str, Any]] | None, tmp_path: Path
+) -> None:
+    npx = shutil.which("npx")
+    if npx is None:
+        pytest.skip("npx is not installed")
+    async with gate(tmp_path, pack, npx, "-y", package, *arguments) as app, Client(endpoint(app, "mine")) as agent:
+        assert await known_tools(agent) == pack_tools()[pack]
+        if denied is not None:
+            assert "Scripts do not run" in said(await agent.call_tool(*denied))
