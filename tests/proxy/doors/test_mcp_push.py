@@ -247,7 +247,7 @@ async def test_p08_what_a_ticket_brought_is_inspected_under_the_rules_of_the_cal
     await world.world.settle(ticket["call_id"], ReviewState.SPENDABLE)
     posted, seen = Stream(), []
     world.server.then("tools/call", streams(posted))
-    world.world.judging.output_rules = lambda call: seen.append(call.tool) or OutputRules()
+    world.world.judging.output_rules = lambda call, _kept=None: seen.append(call.tool) or OutputRules()
     collecting = world.agent.start(call("interlock_collect", 3, ticket=ticket["ticket"]))
     posted.say(notification("notifications/message", level="info", data="on the way"), "p1").say(result(3), "p2")
     await collecting.done()
