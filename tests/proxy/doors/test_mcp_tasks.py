@@ -22,7 +22,7 @@ class Rules:
     def __init__(self, own: OutputRules, fetching: OutputRules | None = None) -> None:
         self.own, self.fetching = own, fetching or OutputRules()
 
-    def output_rules(self, one: ToolCall, kept: object = None) -> OutputRules:  # noqa: ARG002 - the port's
+    def output_rules(self, one: ToolCall, kept: object = None) -> OutputRules:
         return self.own if one.method == "tools/call" else self.fetching
 
 
