@@ -33,23 +33,23 @@ class InlineEngine:
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         opening = Opening(RowMacs(KEYS.mac), counted_bytes(), clock, time.monotonic, 5, "memory", migrations())
         self.head = opening(self._connection).head
-        self._accepted: deque[tuple[Work, asyncio.Future[Any] | None, Callable[[], None] | None]] = deque()
+        self._accepted: deque[tuple[Work, asyncio.Future[Any] | None, Callable[[Any], None] | None]] = deque()
 
     @property
     def writer(self) -> InlineEngine:
         return self
 
     def submit(
-        self, work: Work, *, weight_bytes: int = 0, then: Callable[[], None] | None = None
+        self, work: Work, *, weight_bytes: int = 0, then: Callable[[Any], None] | None = None
     ) -> asyncio.Future[Any]:
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._accept(work, done, then)
         return done
 
-    def post(self, work: Work, *, weight_bytes: int = 0) -> None:
-        self._accept(work, None, None)
+    def post(self, work: Work, *, weight_bytes: int = 0, then: Callable[[Any], None] | None = None) -> None:
+        self._accept(work, None, then)
 
-    def _accept(self, work: Work, done: asyncio.Future[Any] | None, then: Callable[[], None] | None) -> None:
+    def _accept(self, work: Work, done: asyncio.Future[Any] | None, then: Callable[[Any], None] | None) -> None:
         self._accepted.append((work, done, then))
         asyncio.get_running_loop().call_soon(self._commit_next)
 
@@ -61,7 +61,7 @@ class InlineEngine:
         self.head = committed.head
         error = committed.refused.get(0)
         if error is None and then is not None:
-            then()
+            then(committed.results[0])
         if done is not None and not done.done():
             if error is None:
                 done.set_result(committed.results[0])
