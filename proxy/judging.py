@@ -90,7 +90,9 @@ class Judging:
 
     def output_rules(self, call: ToolCall, kept: CallRecord | None = None) -> OutputRules:
         """The rules for what comes back; with `kept`, by the facts that the call was judged with."""
-        return rules_for(call, self._snapshot(), self._facts(call, kept), at=self._at())
+        snapshot = self._snapshot()
+        facts = self._facts(call, kept) if snapshot.output else NO_FACTS
+        return rules_for(call, snapshot, facts, at=self._at())
 
     def lot(self, call: ToolCall, kept: CallRecord | None = None) -> Lot | None:
         """The part in the draw of samples of a call that was answered, where policy gives it one; facts as above."""
