@@ -15,7 +15,7 @@ def routes(console: Console) -> list[BaseRoute]:
 
 
 async def show(visit: Visit) -> Page:
-    drifted = (await visit.console.inbox.queue()).drifted
+    drifted = await visit.console.inbox.drifted()
     changes = {
         (seen.server, seen.tool): shape.differences(seen.accepted_definition, seen.definition)
         for seen in drifted
