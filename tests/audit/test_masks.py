@@ -161,5 +161,5 @@ def test_no_text_of_a_value_is_in_its_mask(value: Any) -> None:
 
 @given(st.text("0123456789", min_size=4))
 def test_no_number_of_four_digits_or_more_is_in_a_mask(number: str) -> None:
-    masked = json.dumps(mask({number: int(number), "in text": number, "id": [float(number)]}))
+    masked = json.dumps(mask({number: int(number), "in text": number, "id": [float(number)]}), ensure_ascii=False)
     assert number not in masked.replace(f"({len(number)})", "")
