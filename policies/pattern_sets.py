@@ -13,15 +13,13 @@ from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
 
-from policies.patterns import Pattern
+from policies.patterns import Pattern, Tokens, rest, step, tokens_of
 
 STATES_MAX = 20_000  # looked at before giving up on one pair of patterns
 PAIRS_CACHED_MAX = 65_536
 
-_TOKEN = re.compile(r"\*\*+|\*|[^*]")
 _SPARE = "xyzqjkvwXYZQ0123456789"  # a letter that neither pattern names stands for every such letter
 
-type _Tokens = tuple[str, ...]
 type _States = frozenset[int]
 
 
@@ -36,7 +34,7 @@ def is_within(inner: str, outer: str) -> bool:
         return False
     left, right = _tokens(inner), _tokens(outer)
     letters = _letters(left, right)
-    begin = (_closed({0}, left), _closed({0}, right))
+    begin = (_begin(left), _begin(right))
     seen, waiting = {begin}, deque([begin])
     while waiting:
         here, there = waiting.popleft()
@@ -98,10 +96,10 @@ def _slashed(pattern: str) -> Iterator[str]:
         yield f"{server}/{tool}" if token.group() == "." else f"{server}*/{token.group()}{tool}"
 
 
-def _shared(left: _Tokens, right: _Tokens) -> str | None:
+def _shared(left: Tokens, right: Tokens) -> str | None:
     """The shortest `server/tool` of both, neither part of it empty; empty where it was not found in `STATES_MAX`."""
     letters = _letters(left, right)
-    begin = (_closed({0}, left), _closed({0}, right), 0)
+    begin = (_begin(left), _begin(right), 0)
     names = {begin: ""}
     waiting = deque([begin])
     while waiting:
@@ -124,35 +122,19 @@ def _shared(left: _Tokens, right: _Tokens) -> str | None:
 _AFTER_SLASH, _IN_TOOL = 2, 3
 
 
-@lru_cache(maxsize=4_096)
-def _tokens(pattern: str) -> _Tokens:
-    return tuple(_TOKEN.findall(pattern))
+_tokens = lru_cache(maxsize=4_096)(tokens_of)
 
 
-def _letters(left: _Tokens, right: _Tokens) -> str:
+def _letters(left: Tokens, right: Tokens) -> str:
     """Every letter the patterns name, the slash, and one that stands for all others."""
     named = sorted({token for token in (*left, *right) if "*" not in token} | {"/"})
     spare = next(letter for letter in _SPARE + "".join(map(chr, range(0x3B1, 0x600))) if letter not in named)
     return "".join((spare, *named))
 
 
-def _moved(states: _States, letter: str, tokens: _Tokens) -> _States:
-    moved: set[int] = set()
-    for state in states:
-        token = tokens[state] if state < len(tokens) else ""
-        if token.startswith("*"):
-            if letter != "/" or len(token) > 1:
-                moved.add(state)
-        elif token == letter:
-            moved.add(state + 1)
-    return _closed(moved, tokens)
+def _begin(tokens: Tokens) -> _States:
+    return frozenset(rest({0}, tokens))
 
 
-def _closed(states: set[int], tokens: _Tokens) -> _States:
-    """The states, and those reachable because a wildcard may match nothing."""
-    reached = set(states)
-    for state in states:
-        while state < len(tokens) and tokens[state].startswith("*"):
-            state += 1
-            reached.add(state)
-    return frozenset(reached)
+def _moved(states: _States, letter: str, tokens: Tokens) -> _States:
+    return frozenset(step(states, letter, tokens))

@@ -12,6 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -22,6 +23,8 @@ CACHED_ANSWERS_MAX = 16_384
 
 _REFUSED = re.compile(r"[?\[\]{}]")
 _TOKEN = re.compile(r"\*\*+|\*|[^*]")
+
+type Tokens = tuple[str, ...]
 
 
 class Naming(IntEnum):
@@ -87,24 +90,34 @@ def _matches(pattern: str, subject: str) -> bool:
         return True
     if len(subject) > SUBJECT_CHARS_MAX:
         raise ValueError(f"a name longer than {SUBJECT_CHARS_MAX} characters cannot be judged")
-    tokens = _TOKEN.findall(pattern)
-    states = _rest({0}, tokens)
+    tokens = tokens_of(pattern)
+    states = rest({0}, tokens)
     for character in subject:
-        moved = set()
-        for state in states:
-            token = tokens[state] if state < len(tokens) else ""
-            if token.startswith("*"):
-                if character != "/" or len(token) > 1:
-                    moved.add(state)
-            elif token == character:
-                moved.add(state + 1)
-        states = _rest(moved, tokens)
+        states = step(states, character, tokens)
         if not states:
             return False
     return len(tokens) in states
 
 
-def _rest(states: set[int], tokens: list[str]) -> set[int]:
+def tokens_of(pattern: str) -> Tokens:
+    """The pattern's letters and wildcards, in order. A state is how many of them have been matched."""
+    return tuple(_TOKEN.findall(pattern))
+
+
+def step(states: Collection[int], letter: str, tokens: Tokens) -> set[int]:
+    """The states after one more letter of the name."""
+    moved = set()
+    for state in states:
+        token = tokens[state] if state < len(tokens) else ""
+        if token.startswith("*"):
+            if letter != "/" or len(token) > 1:
+                moved.add(state)
+        elif token == letter:
+            moved.add(state + 1)
+    return rest(moved, tokens)
+
+
+def rest(states: Collection[int], tokens: Tokens) -> set[int]:
     """The states, and those reachable from them because a wildcard may match nothing."""
     reached = set(states)
     for state in states:
