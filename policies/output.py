@@ -12,16 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from operator import attrgetter
 
-from policies.criteria.base import YES, Truth, View
+from policies.criteria.base import Truth, View, may_hold
 from policies.facts import FactReader
 from policies.model import Do, FieldRule, Json, OutputRules, SameRule, ToolCall
 from policies.patterns import SUBJECT_CHARS_MAX, Naming
 from policies.snapshot import ANY_KIND, OutputRule, PolicySnapshot, SameAs, Standing
 
 _STRICTEST_FIRST = (Do.QUARANTINE, Do.REMOVE, Do.REPLACE, Do.MASK, Do.ALLOW)
-_gravity = attrgetter("truth")
 _NO_RULES = OutputRules()
 
 
@@ -83,10 +81,7 @@ def is_as_strict_as(rules: OutputRules, other: OutputRules) -> bool:
 
 def _tightens(rule: OutputRule, standing: Standing, view: View) -> bool:
     """Whether the rule applies where it tightens: unless it surely does not."""
-    if standing.why_not is not None:
-        return False
-    answers = (criterion.answer(view, allowing=False) for criterion in rule.strict.about_call)
-    return max(answers, key=_gravity, default=YES).truth in (Truth.YES, Truth.MISSING, Truth.ERROR)
+    return standing.why_not is None and may_hold(rule.strict.about_call, view)
 
 
 def _allows(rule: OutputRule, standing: Standing, view: View) -> bool:

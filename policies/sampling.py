@@ -11,21 +11,18 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from operator import attrgetter
 
 from policies.criteria import Match
-from policies.criteria.base import YES, Patterns, Target, Truth, View
+from policies.criteria.base import Patterns, Target, View, may_hold
 from policies.facts import Fact, FactReader
 from policies.model import Classification, Json, ToolCall
 
 ACTIONS = "_actions"  # a key of `routing` is a risk tag and this
 DEFAULT = "default"
-
-_gravity = attrgetter("truth")
 
 
 class Strategy(StrEnum):
@@ -105,12 +102,10 @@ def chance_of(
     return Chance(share, (f"{plan.policy}#audit",), teams, every)
 
 
-def teams_of(routing: Mapping[str, str], labels: Classification) -> Iterator[str]:
+def teams_of(routing: Mapping[str, str], labels: Classification) -> list[str]:
     """Who is asked about a call with these labels: every team whose tag it has, else the default."""
     named = [routing[f"{tag}{ACTIONS}"] for tag in sorted(labels.risk_tags) if f"{tag}{ACTIONS}" in routing]
-    if not named and DEFAULT in routing:
-        named = [routing[DEFAULT]]
-    yield from named
+    return named or [team for name, team in routing.items() if name == DEFAULT]
 
 
 def _share(plan: SamplingPlan, labels: Classification) -> float:
@@ -122,7 +117,5 @@ def _share(plan: SamplingPlan, labels: Classification) -> float:
 
 def _holds(match: Match, target: Target, view: View) -> bool:
     """Whether a call is one of those: unless it surely is not."""
-    if any(criterion.holds(target, allowing=False) is not None for criterion in match.about_tool):
-        return False
-    answers = (criterion.answer(view, allowing=False) for criterion in match.about_call)
-    return max(answers, key=_gravity, default=YES).truth in (Truth.YES, Truth.MISSING, Truth.ERROR)
+    is_about_tool = all(criterion.holds(target, allowing=False) is None for criterion in match.about_tool)
+    return is_about_tool and may_hold(match.about_call, view)

@@ -10,7 +10,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -73,6 +73,12 @@ class AboutCall(Protocol):
     """A criterion that looks at this very call."""
 
     def answer(self, view: View, *, allowing: bool) -> Answer: ...
+
+
+def may_hold(criteria: Iterable[AboutCall], view: View) -> bool:
+    """Whether something that tightens applies to a call: unless it surely does not (P10)."""
+    gravest = max((criterion.answer(view, allowing=False).truth for criterion in criteria), default=Truth.YES)
+    return gravest in (Truth.YES, Truth.MISSING, Truth.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
