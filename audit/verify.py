@@ -78,7 +78,6 @@ class Report:
     first_at: str
     last_at: str
     head: str
-    draws: Draws | None = None
 
 
 def verify_file(
@@ -151,7 +150,7 @@ def verify_rows(
         draws.end()
     if count == 0:
         return Report(0, 0, 0, "-", "-", previous)
-    return Report(count, first_seq, seq, _time_of(first, first_seq), _time_of(data, seq), previous, draws)
+    return Report(count, first_seq, seq, _time_of(first, first_seq), _time_of(data, seq), previous)
 
 
 def _first_seq(data: bytes, stored_seq: int | None, after: str | None) -> int:
@@ -447,6 +446,7 @@ def main(argv: list[str] | None = None) -> int:
         return int(stop.code or 0)
     broken = unreadable = False
     for path in options.files:
+        draws = Draws() if options.samples else None
         try:
             report = verify_file(
                 path,
@@ -454,7 +454,7 @@ def main(argv: list[str] | None = None) -> int:
                 after=options.after,
                 noted=options.noted,
                 deep=options.deep,
-                draws=Draws() if options.samples else None,
+                draws=draws,
             )
         except Broken as error:
             print(f"{path}: BROKEN at entry {error.seq}: {error.why}")
@@ -466,7 +466,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{path}: unbroken: {report.entries} entries, {report.first_seq} to {report.last_seq}")
             print(f"  from {report.first_at} to {report.last_at}")
             print(f"  head {report.head}")
-            if (draws := report.draws) is not None:
+            if draws is not None:
                 print(f"  draws repeated: {draws.repeated}, of which samples: {draws.chosen}; not yet: {draws.secret}")
     return 1 if broken else 2 if unreadable else 0
 

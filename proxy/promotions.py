@@ -124,9 +124,8 @@ def moved(
     kind: EntryKind, standing: AgentStanding, was: int, at: float, *, by: str = "gate", **more: object
 ) -> EntryDraft:
     """The entry of a rise, a fall or a refused promotion: from which level to which, and why."""
-    body = {"agent": standing.agent, "domain": standing.domain, "from_level": was, "to_level": standing.level, **more}
     call_id = more.pop("call_id", None)
-    body.pop("call_id", None)
+    body = {"agent": standing.agent, "domain": standing.domain, "from_level": was, "to_level": standing.level, **more}
     return EntryDraft(kind, at, by, str(call_id) if call_id is not None else None, body)
 
 
