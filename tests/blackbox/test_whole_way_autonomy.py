@@ -14,7 +14,7 @@ import pytest
 from audit.verify import verify_file
 from proxy.reviewer_client import Refused
 from tests.blackbox.gate_process import House, ToolHouse, call, text, told, tool
-from tests.faults.forked_gate import Launcher, WarmGate
+from tests.faults.forked_gate import Launcher, warm_house
 
 HASTE = {"client": "impatient"}
 POLICY = """
@@ -47,13 +47,8 @@ def house(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Itera
     tools = ToolHouse()
     tools.add("crm", [tool("get", n="integer"), tool("set", n="integer"), tool("ruin")])
     parking = {"hold_sec": 30, "keepalive_sec": 0.1, "clients": {"impatient": 0.1}}
-    gate = WarmGate(launcher, tmp_path_factory.mktemp("autonomy"), POLICY, tools.config(), parking=parking)
-    try:
-        gate.start()
-        yield House(gate, tools)
-    finally:
-        gate.stop()
-        tools.close()
+    with warm_house(launcher, tmp_path_factory.mktemp("autonomy"), POLICY, tools, parking=parking) as house:
+        yield house
 
 
 async def progress(house: House) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from audit.verify import verify_file
 from tests.blackbox.gate_process import AGENT_KEYS, House, ToolHouse, call, parked, text, told, tool
-from tests.faults.forked_gate import Launcher, WarmGate
+from tests.faults.forked_gate import Launcher, warm_house
 
 POLICY = """
 version: v1
@@ -42,12 +42,8 @@ def house(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Itera
     tools.add("web", names)
     tools.add("stream", names, as_events=True)
     agents = {name: {"key_sha256": sha256(key.encode()).hexdigest()} for name, key in AGENT_KEYS.items()}
-    gate = WarmGate(launcher, tmp_path_factory.mktemp("held"), POLICY, tools.config(), agents=agents)
-    made = House(gate, tools)
-    made.gate.start()
-    yield made
-    made.gate.stop()
-    tools.close()
+    with warm_house(launcher, tmp_path_factory.mktemp("held"), POLICY, tools, agents=agents) as house:
+        yield house
 
 
 async def test_p01_a_host_that_is_not_listed_is_refused_and_never_sent_to_the_tool(house: House) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.blackbox.gate_process import House, ToolHouse, call, parked, text, told, tool
 from tests.blackbox.servers.counting import events
-from tests.faults.forked_gate import Launcher, WarmGate
+from tests.faults.forked_gate import Launcher, warm_house
 
 HASTE = {"client": "impatient"}
 POLICY = """
@@ -36,13 +36,10 @@ def desk(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     tools.add("desk", [tool("reply", text="string"), tool("send", text="string")])
     servers = {name: {**server, "self_report": "argument"} for name, server in tools.config().items()}
     parking = {"hold_sec": 30, "keepalive_sec": 0.1, "clients": {"impatient": 0.1}}
-    gate = WarmGate(launcher, tmp_path_factory.mktemp("facts"), POLICY, servers, parking=parking)
-    try:
-        gate.start()
-        yield House(gate, tools)
-    finally:
-        gate.stop()
-        tools.close()
+    with warm_house(
+        launcher, tmp_path_factory.mktemp("facts"), POLICY, tools, servers=servers, parking=parking
+    ) as house:
+        yield house
 
 
 async def test_the_third_retry_after_errors_asks_also_over_a_restart_and_waiting_on_is_no_retry(desk: House) -> None:

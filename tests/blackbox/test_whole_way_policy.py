@@ -15,7 +15,7 @@ import pytest
 from audit.verify import verify_file
 from tests.blackbox.gate_process import House, ToolHouse, call, parked, text, told, tool
 from tests.blackbox.raw_client import RawAnswer
-from tests.faults.forked_gate import Launcher, WarmGate
+from tests.faults.forked_gate import Launcher, warm_house
 
 HASTE = {"client": "impatient"}
 POLICY = """
@@ -73,13 +73,8 @@ def changed(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Ite
     tools.add("bank", [tool("echo", text="string"), tool("pay", amount="number")])
     parking = {"hold_sec": 30, "keepalive_sec": 0.1, "clients": {"impatient": 0.1}}
     base = tmp_path_factory.mktemp("policies")
-    gate = WarmGate(launcher, base, POLICY, tools.config(), parking=parking, watch_policies=True)
-    try:
-        gate.start()
-        yield asyncio.run(_change(House(gate, tools)))
-    finally:
-        gate.stop()
-        tools.close()
+    with warm_house(launcher, base, POLICY, tools, parking=parking, watch_policies=True) as house:
+        yield asyncio.run(_change(house))
 
 
 async def _change(house: House) -> Changed:

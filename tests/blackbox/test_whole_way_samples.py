@@ -15,7 +15,7 @@ import pytest
 from audit.verify import Draws, verify_file
 from proxy.reviewer_client import Refused
 from tests.blackbox.gate_process import House, ToolHouse, call, text, tool
-from tests.faults.forked_gate import Launcher, WarmGate
+from tests.faults.forked_gate import Launcher, warm_house
 
 POLICY = """
 version: v1
@@ -41,13 +41,8 @@ def house(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Itera
     base: Path = tmp_path_factory.mktemp("samples")
     tools = ToolHouse()
     tools.add("shop", [tool("pay", amount="number"), tool("look", at="number")])
-    gate = WarmGate(launcher, base, POLICY, tools.config())
-    try:
-        gate.start()
-        yield House(gate, tools)
-    finally:
-        gate.stop()
-        tools.close()
+    with warm_house(launcher, base, POLICY, tools) as house:
+        yield house
 
 
 async def samples(house: House) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from tests.blackbox.gate_process import (
 )
 from tests.blackbox.raw_client import RawConnection, connection, request_bytes
 from tests.blackbox.servers.counting import never_answer
-from tests.faults.forked_gate import Launcher, WarmGate
+from tests.faults.forked_gate import Launcher, warm_house
 
 POLICY = """
 version: v1
@@ -49,13 +49,8 @@ def bank(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     tools = ToolHouse()
     tools.add("bank", [tool("echo", text="string"), tool("pay", amount="number")])
     parking = {"hold_sec": 60, "open_reviews_per_agent_max": 1_000}
-    gate = WarmGate(launcher, tmp_path_factory.mktemp("stopping"), POLICY, tools.config(), parking=parking)
-    try:
-        gate.start()
-        yield House(gate, tools)
-    finally:
-        gate.stop()
-        tools.close()
+    with warm_house(launcher, tmp_path_factory.mktemp("stopping"), POLICY, tools, parking=parking) as house:
+        yield house
 
 
 async def hold(stack: AsyncExitStack, url: str, amount: int) -> RawConnection:

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.reviewer_client import Refused
 from tests.blackbox.gate_process import House, ToolHouse, call, parked, text, tool
-from tests.faults.forked_gate import Launcher, WarmGate
+from tests.faults.forked_gate import Launcher, warm_house
 
 POLICY = """
 version: v1
@@ -29,13 +29,8 @@ def house(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Itera
     base: Path = tmp_path_factory.mktemp("undo")
     tools = ToolHouse()
     tools.add("shop", [tool("pay", amount="number"), tool("pay_much", amount="number")])
-    gate = WarmGate(launcher, base, POLICY, tools.config(), reviewing={"undo_sec": {"medium": 1}})
-    try:
-        gate.start()
-        yield House(gate, tools)
-    finally:
-        gate.stop()
-        tools.close()
+    with warm_house(launcher, base, POLICY, tools, reviewing={"undo_sec": {"medium": 1}}) as house:
+        yield house
 
 
 async def standing(house: House) -> tuple[int, int]:

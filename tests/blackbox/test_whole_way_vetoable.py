@@ -12,7 +12,7 @@ import pytest
 
 from proxy.reviewer_client import Refused
 from tests.blackbox.gate_process import House, ToolHouse, call, is_call, parked, text, told, tool
-from tests.faults.forked_gate import Launcher, WarmGate
+from tests.faults.forked_gate import Launcher, warm_house
 
 POLICY = """
 version: v1
@@ -32,13 +32,8 @@ def house(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Itera
     base: Path = tmp_path_factory.mktemp("vetoable")
     tools = ToolHouse()
     tools.add("shop", [tool(name, amount="number") for name in ("report", "pay", "pay_much", "mail")])
-    gate = WarmGate(launcher, base, POLICY, tools.config())
-    try:
-        gate.start()
-        yield House(gate, tools)
-    finally:
-        gate.stop()
-        tools.close()
+    with warm_house(launcher, base, POLICY, tools) as house:
+        yield house
 
 
 @asynccontextmanager

@@ -15,11 +15,13 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from proxy.inspector_template import _ONE_THREAD
-from tests.blackbox.gate_process import END_SEC_MAX, ROOT, GateProcess, environment
+from tests.blackbox.gate_process import END_SEC_MAX, ROOT, GateProcess, House, ToolHouse, environment
 from tests.faults.switches import Switches
 
 WARM_SEC_MAX = 120
@@ -113,6 +115,26 @@ class WarmGate(GateProcess):
             "limits": self.resource_limits,
             "begins_with": self.begins_with,
         }
+
+
+@contextmanager
+def warm_house(
+    launcher: Launcher,
+    base: Path,
+    policy: str,
+    tools: ToolHouse,
+    *,
+    servers: dict[str, Any] | None = None,
+    **config: Any,
+) -> Iterator[House]:
+    """A warm gate before these tool servers, started; both are ended afterwards. `servers` else as the tools say."""
+    gate = WarmGate(launcher, base, policy, tools.config() if servers is None else servers, **config)
+    try:
+        gate.start()
+        yield House(gate, tools)
+    finally:
+        gate.stop()
+        tools.close()
 
 
 class ForkedGate(WarmGate):
